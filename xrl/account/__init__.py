@@ -1,0 +1,1 @@
+"""One account: margin, fees, funding and liquidation of one bar."""

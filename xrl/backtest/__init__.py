@@ -1,0 +1,1 @@
+"""Walk-forward replay of a policy, with the baselines beside it."""

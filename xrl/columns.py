@@ -1,0 +1,110 @@
+"""Column names, dtypes and units of every table. Nothing else in the package spells a column name out.
+
+Times are UTC. A bar is labelled by its open (`timestamp`) and known at its close.
+"""
+
+from typing import Final
+
+# Keys
+SYMBOL: Final = "symbol"
+TIMESTAMP: Final = "timestamp"  # datetime64[ms, UTC], the bar's open
+TIME_DTYPE: Final = "datetime64[ms, UTC]"
+
+# Candles: prices in quote currency (USDT), volumes in base coins unless the name says quote.
+OPEN: Final = "open"
+HIGH: Final = "high"
+LOW: Final = "low"
+CLOSE: Final = "close"
+VOLUME: Final = "volume"
+QUOTE_VOLUME: Final = "quote_volume"
+TRADES: Final = "trades"
+TAKER_BUY_VOLUME: Final = "taker_buy_volume"
+TAKER_BUY_QUOTE_VOLUME: Final = "taker_buy_quote_volume"
+OHLCV: Final = (OPEN, HIGH, LOW, CLOSE, VOLUME)
+#: Absent at some venues and in some files: NaN, never 0.
+OPTIONAL_CANDLE: Final = (QUOTE_VOLUME, TRADES, TAKER_BUY_VOLUME, TAKER_BUY_QUOTE_VOLUME)
+CANDLE: Final = (TIMESTAMP, *OHLCV, *OPTIONAL_CANDLE)
+
+# Funding history: `funding_rate` is the fraction of notional a long pays at that settlement.
+FUNDING_RATE: Final = "funding_rate"
+FUNDING: Final = (TIMESTAMP, FUNDING_RATE)
+
+# Open interest history, in base coins and in quote currency.
+OPEN_INTEREST: Final = "open_interest"
+OPEN_INTEREST_VALUE: Final = "open_interest_value"
+OPEN_INTEREST_TABLE: Final = (TIMESTAMP, OPEN_INTEREST, OPEN_INTEREST_VALUE)
+
+#: One symbol's input to features, backtest and service: candles joined with what was settled or last known.
+#: `funding_rate` is the sum of rates settled within [open, close) of the bar and NaN where none was;
+#: `open_interest` is the last value known at the bar's close and NaN where unknown.
+BAR: Final = (*CANDLE, FUNDING_RATE, OPEN_INTEREST)
+
+# Labels
+FORWARD_RETURN: Final = "forward_return"  # log(close_{t+h} / close_t)
+VOLATILITY: Final = "volatility"  # standard deviation of the h-bar log return, as known at close t
+SCORE: Final = "score"  # forward_return / volatility
+LABEL_END: Final = "label_end"  # close time of bar t+h: when the label becomes known
+LABEL: Final = "label"
+SELL, HOLD, BUY = 0, 1, 2
+CLASSES: Final = ("sell", "hold", "buy")
+
+# Predictions
+FOLD: Final = "fold"
+EXPERTS: Final = ("pattern", "indicator")
+EMBEDDING_WIDTH: Final = 256
+
+
+def probability_columns(model: str) -> tuple[str, str, str]:
+    """Names of P(SELL), P(HOLD), P(BUY) of `model`, e.g. `pattern_sell`."""
+    sell, hold, buy = (f"{model}_{name}" for name in CLASSES)
+    return sell, hold, buy
+
+
+def embedding_columns(expert: str, width: int = EMBEDDING_WIDTH) -> tuple[str, ...]:
+    """Names of an expert's embedding columns, `pattern_e000` ... `pattern_e255`."""
+    return tuple(f"{expert}_e{i:03d}" for i in range(width))
+
+
+#: Discrete actions of the policy; buy and sell set a target exposure, increase and reduce move it by 0.5x.
+ACTIONS: Final = (
+    "hold",
+    "buy_0.5x",
+    "buy_1x",
+    "buy_2x",
+    "sell_0.5x",
+    "sell_1x",
+    "sell_2x",
+    "close",
+    "increase",
+    "reduce",
+)
+
+# Observation of the fused policy: pattern block | indicator block | MARKET_STATE | ACCOUNT_STATE | REGIME_STATE.
+# At full width 256 + 256 + 10 + 10 + 5 = 537 (one source says 527; its parts add up to 537).
+#: VSA, volume and funding: feature columns, scaled like every feature (unit: training scale of the column).
+MARKET_STATE: Final = (
+    "vsa_signal",
+    "volume_ratio",
+    "close_position",
+    "spread_atr",
+    "buying_climax",
+    "selling_climax",
+    "effort_result",
+    "taker_imbalance",
+    "funding_rate_last",
+    "funding_z",
+)
+#: The account as the policy sees it. No absolute price, amount or step index.
+ACCOUNT_STATE: Final = (
+    "exposure",  # signed notional / equity, divided by the largest allowed (2x): -1..1
+    "is_long",  # 0/1
+    "is_short",  # 0/1
+    "unrealised",  # log return since entry times side, in units of 20-bar volatility, clipped to +-3
+    "drawdown",  # 1 - equity / peak equity: 0..1
+    "holding",  # log1p(bars in this position) / log1p(100), clipped to 0..2
+    "since_trade",  # log1p(bars since the last fill) / log1p(100), clipped to 0..2
+    "liquidation_distance",  # |log(liquidation / close)| in 20-bar volatilities / 10, clipped to 0..1; 1 when flat
+    "carry",  # -side * last funding rate * 1e3, clipped to +-1: what holding earns
+    "last_trade",  # log return of the last closed trade in 20-bar volatilities, clipped to +-3
+)
+REGIME_STATE: Final = ("regime_up", "regime_down", "regime_sideways", "regime_volatility", "regime_volume")

@@ -1,0 +1,243 @@
+"""params.yaml and the environment as frozen, typed values. Unknown keys are refused; secrets never enter here.
+
+Enters: the text of params.yaml, the process environment. Leaves: `Config` (one section per stage) and `Settings`
+(where the servers are).
+"""
+
+import os
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from xrl.errors import ConfigError
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+
+class MarketParams(_Section):
+    """Which market a run is about. `name` is the store's folder and the registered model's suffix."""
+
+    name: str = Field(pattern=r"^[a-z0-9_]+$")
+    source: Literal["sandbox", "live"]
+    world: Literal["planted", "random_walk", "replay"] | None
+    world_seed: int
+    symbols: tuple[str, ...] = Field(min_length=1)
+    timeframe: Literal["1h"]
+
+    @model_validator(mode="after")
+    def _world_fits_source(self) -> Self:
+        if (self.source == "sandbox") != (self.world is not None):
+            raise ValueError("`world` names a sandbox world and is null for `source: live`")
+        return self
+
+    @property
+    def model_name(self) -> str:
+        """Name in the model registry, e.g. `xrl-random-walk`."""
+        return "xrl-" + self.name.replace("_", "-")
+
+
+class SnapshotParams(_Section):
+    as_of: datetime
+    days: int = Field(gt=0)
+    min_days: int
+    warn_days: int
+
+
+class FeatureParams(_Section):
+    min_coverage: float = Field(ge=0, le=1)
+    volume_window: int = Field(gt=1)
+    climax_volume_ratio: float
+    climax_close_position: float = Field(ge=0.5, le=1)
+    narrow_spread: float
+    narrow_volume_ratio: float
+    test_volume_ratio: float
+
+
+class LabelParams(_Section):
+    horizon_bars: int = Field(gt=0)
+    volatility_window: int = Field(gt=2)
+    percentiles: tuple[float, float]
+    folds: tuple[int, ...] = Field(min_length=2)
+    first_train_share: float = Field(gt=0, lt=1)
+    embargo_bars: int = Field(ge=0)
+    max_hold_share: float = Field(gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _folds_are_counted(self) -> Self:
+        if self.folds != tuple(range(len(self.folds))):
+            raise ValueError(f"`folds` must count up from 0, e.g. [0, 1, 2]; received {list(self.folds)}")
+        return self
+
+
+class ExpertParams(_Section):
+    preset: Literal["lean", "source"]
+    seed: int
+    window_bars: int = Field(ge=30)
+    focal_gamma: float = Field(ge=0)
+    focal_alpha: float = Field(gt=0)
+    label_smoothing: float = Field(ge=0, lt=1)
+    class_weights: Literal["balanced", "source", "none"]
+    calibration_share: float = Field(gt=0, lt=0.5)
+    epochs: int | None = Field(default=..., gt=0)
+
+
+class OofParams(_Section):
+    observation: Literal["projected", "fused", "probabilities"]
+    projection_width: int = Field(gt=0, le=256)
+
+
+class PolicyParams(_Section):
+    algorithm: Literal["ppo"]
+    seeds: tuple[int, ...] = Field(min_length=1)
+    timesteps: int = Field(gt=0)
+    accounts: int = Field(gt=0)
+    episode_bars: int = Field(gt=1)
+    learning_rate: float = Field(gt=0)
+    gamma: float = Field(gt=0, lt=1)
+    entropy: float = Field(ge=0)
+    hidden: tuple[int, ...]
+
+
+class BacktestParams(_Section):
+    fee_bps: float = Field(ge=0)
+    slippage_bps: float = Field(ge=0)
+    maintenance_margin: float = Field(gt=0, lt=1)
+    liquidation_fee_bps: float = Field(ge=0)
+    max_leverage: float = Field(gt=0, le=2)
+    bootstrap: int = Field(ge=100)
+    bootstrap_seed: int
+    random_timing_runs: int = Field(ge=20)
+
+
+class RefitParams(_Section):
+    seed: int
+
+
+class BundleParams(_Section):
+    golden_pairs: int = Field(gt=0)
+    parity_tolerance: float = Field(gt=0)
+
+
+class GateParams(_Section):
+    f1_floor: float
+    f1_lightgbm_margin: float
+    sharpe_floor: float
+    max_drawdown: float
+    max_class_share: float
+    max_ece: float
+    min_refit_rank_correlation: float
+    min_refit_action_agreement: float
+    alarm_f1: float
+    alarm_direction: float
+    alarm_ic: float
+    alarm_sharpe: float
+    alarm_sharpe_year: float
+    upgrade_probability: float
+    upgrade_f1_margin: float
+    refresh_sharpe_margin: float
+    refresh_probability: float
+
+
+class Config(_Section):
+    """All of params.yaml."""
+
+    market: MarketParams
+    snapshot: SnapshotParams
+    features: FeatureParams
+    labels: LabelParams
+    experts: ExpertParams
+    oof: OofParams
+    policy: PolicyParams
+    backtest: BacktestParams
+    refit: RefitParams
+    bundle: BundleParams
+    gate: GateParams
+
+
+def load_config(path: Path) -> Config:
+    """Read and check `path`.
+
+    Raises:
+        ConfigError: the file is missing, not YAML, has an unknown key or a value out of range.
+    """
+    if not path.is_file():
+        raise ConfigError(f"no parameters at {path}; run from the root of a checkout or pass --root")
+    try:
+        return Config.model_validate(yaml.safe_load(path.read_text()))
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {_first_lines(error)}") from error
+
+
+def _first_lines(error: ValidationError) -> str:
+    return "; ".join(
+        f"`{'.'.join(str(part) for part in item['loc'])}`: {item['msg']} (received {item['input']!r})"
+        for item in error.errors()
+    )
+
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+class Settings(_Section):
+    """Where the servers are; from `XRL_*` environment variables (see `.env.example`). Loopback hosts only."""
+
+    host: str = "127.0.0.1"
+    sandbox_port: int = Field(default=4310, gt=0, lt=65536)
+    mlflow_port: int = Field(default=4320, gt=0, lt=65536)
+    airflow_port: int = Field(default=4330, gt=0, lt=65536)
+    service_port: int = Field(default=4340, gt=0, lt=65536)
+    replay_dir: Path | None = None
+    serve_market: str = "planted"
+    mlflow_url: str | None = None
+
+    @model_validator(mode="after")
+    def _loopback_only(self) -> Self:
+        if self.host not in _LOOPBACK:
+            raise ValueError(f"XRL_HOST must be a loopback host, one of {_LOOPBACK}; received {self.host!r}")
+        return self
+
+    @property
+    def sandbox_url(self) -> str:
+        """Base of the sandbox exchange; a world's API lives below `/WORLD`."""
+        return f"http://{self.host}:{self.sandbox_port}"
+
+    @property
+    def tracking_url(self) -> str:
+        """MLflow tracking and registry server; `MLFLOW_TRACKING_URI` or XRL_MLFLOW_URL name another."""
+        return self.mlflow_url or f"http://{self.host}:{self.mlflow_port}"
+
+    @property
+    def service_url(self) -> str:
+        return f"http://{self.host}:{self.service_port}"
+
+    @property
+    def airflow_url(self) -> str:
+        return f"http://{self.host}:{self.airflow_port}"
+
+
+def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Settings from `XRL_*` variables; an unknown one outside the known list is ignored, a bad value refused.
+
+    Raises:
+        ConfigError: a value is out of range or the host is not a loopback host.
+    """
+    env = os.environ if environment is None else environment
+    values: dict[str, str] = {}
+    for name in Settings.model_fields:
+        value = env.get(f"XRL_{name.upper()}")
+        if value:
+            values[name] = value
+    if "mlflow_url" not in values and env.get("MLFLOW_TRACKING_URI"):
+        values["mlflow_url"] = env["MLFLOW_TRACKING_URI"]
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(f"environment: {_first_lines(error)}") from error

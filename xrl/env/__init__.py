@@ -1,0 +1,1 @@
+"""The trading environment over the account step."""

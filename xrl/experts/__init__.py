@@ -1,0 +1,1 @@
+"""Models that turn windows of features into class probabilities and embeddings."""

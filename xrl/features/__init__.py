@@ -1,0 +1,1 @@
+"""The one feature builder of training, backtest and server."""

@@ -1,0 +1,1 @@
+"""What happened next, and which bars may learn from it."""

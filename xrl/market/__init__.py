@@ -1,0 +1,1 @@
+"""Candles and funding: pulled, validated, stored."""

@@ -1,0 +1,1 @@
+"""Policies that turn observations into actions."""

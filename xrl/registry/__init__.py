@@ -1,0 +1,1 @@
+"""Bundles, the promotion gate and the model registry."""

@@ -1,0 +1,1 @@
+"""A stand-in exchange on localhost whose worlds have a known truth."""

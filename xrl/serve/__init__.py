@@ -1,0 +1,1 @@
+"""The promoted bundle over HTTP."""

@@ -1,0 +1,1 @@
+"""One module per DVC stage: read files, call the pure rooms, write files."""
