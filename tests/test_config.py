@@ -1,0 +1,79 @@
+"""params.yaml and the environment become typed values, and mistakes are named."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from xrl.config import Config, load_config, load_settings
+from xrl.errors import ConfigError
+
+ROOT = Path(__file__).parents[1]
+
+
+def _params() -> dict:
+    return yaml.safe_load((ROOT / "params.yaml").read_text())
+
+
+def _write(folder: Path, params: object) -> Path:
+    path = folder / "params.yaml"
+    path.write_text(yaml.safe_dump(params))
+    return path
+
+
+def test_the_shipped_parameters_load_into_one_section_per_stage() -> None:
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    config = load_config(ROOT / "params.yaml")
+    assert set(Config.model_fields) - {"market", "gate"} == set(stages)
+    assert config.market.model_name == "xrl-planted"
+
+
+def test_an_unknown_key_is_refused_by_name(tmp_path: Path) -> None:
+    params = _params()
+    params["labels"]["horizon"] = 20
+    with pytest.raises(ConfigError, match=r"`labels\.horizon`.*received 20"):
+        load_config(_write(tmp_path, params))
+
+
+def test_a_value_out_of_range_is_refused_with_what_was_received(tmp_path: Path) -> None:
+    params = _params()
+    params["backtest"]["max_leverage"] = 20
+    with pytest.raises(ConfigError, match=r"`backtest\.max_leverage`.*received 20"):
+        load_config(_write(tmp_path, params))
+
+
+def test_folds_must_count_up_from_zero(tmp_path: Path) -> None:
+    params = _params()
+    params["labels"]["folds"] = [0, 2]
+    with pytest.raises(ConfigError, match="must count up from 0"):
+        load_config(_write(tmp_path, params))
+
+
+def test_a_live_market_has_no_world(tmp_path: Path) -> None:
+    params = _params()
+    params["market"]["source"] = "live"
+    with pytest.raises(ConfigError, match="null for `source: live`"):
+        load_config(_write(tmp_path, params))
+
+
+def test_missing_and_malformed_files_say_so(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no parameters at"):
+        load_config(tmp_path / "params.yaml")
+    (tmp_path / "params.yaml").write_text("market: [")
+    with pytest.raises(ConfigError, match="not valid YAML"):
+        load_config(tmp_path / "params.yaml")
+
+
+def test_sections_cannot_be_changed_after_loading() -> None:
+    config = load_config(ROOT / "params.yaml")
+    with pytest.raises(ValueError, match="frozen"):
+        config.labels.horizon_bars = 5  # type: ignore[misc]
+
+
+def test_settings_come_from_the_environment_and_stay_on_loopback() -> None:
+    settings = load_settings({"XRL_SANDBOX_PORT": "5000", "XRL_HOST": "localhost", "HOME": "/nowhere"})
+    assert settings.sandbox_url == "http://localhost:5000"
+    with pytest.raises(ConfigError, match="loopback"):
+        load_settings({"XRL_HOST": "0.0.0.0"})
+    with pytest.raises(ConfigError, match="sandbox_port"):
+        load_settings({"XRL_SANDBOX_PORT": "99999"})
