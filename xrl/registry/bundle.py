@@ -1,7 +1,7 @@
 """The bundle: one folder holding everything that is promoted and served, sealed by checksums.
 
-Enters: the bytes of its files. Leaves: a folder whose `checksums.json` names every file's SHA-256 and one digest of
-the whole. Identical contents give an identical digest: no clock, no host and no key order enters it.
+Enters: the bytes of its files. Leaves: a folder whose `checksums.json` names every file's SHA-256
+and one digest of the whole. Identical contents give an identical digest: no clock, no host and no key order enters it.
 """
 
 import hashlib
@@ -34,8 +34,8 @@ REQUIRED: Final = (
     "lineage.json",
     "params.yaml",
 )
-#: Sealed like every file but no part of the digest: it names the bytes of training reports, and a report says how
-#: long a training took.
+#: Sealed like every file but no part of the digest: it names the bytes of training reports, and a report says
+#: how long a training took.
 RECORDS: Final = ("dvc.lock",)
 
 
@@ -79,7 +79,7 @@ def open_bundle(path: Path) -> Bundle:
     """Check every file of the bundle at `path` against its checksums.
 
     Raises:
-        BundleError: the folder, a file or `checksums.json` is missing, changed, unexpected or of another schema.
+        BundleError: the folder or a file in it is missing, changed, unexpected or of another schema.
     """
     sums, digest = _read_seal(path)
     _check_names(sums.keys(), path)
@@ -92,7 +92,7 @@ def open_bundle(path: Path) -> Bundle:
         received = _sha256((path / name).read_bytes())
         if received != expected:
             raise BundleError(
-                f"{path / name} was changed: expected SHA-256 {expected[:12]}..., received {received[:12]}...; "
+                f"{path / name} was changed: expected SHA-256 {expected[:12]}, received {received[:12]}; "
                 "write the bundle again with `xrl bundle` or download it anew"
             )
     if _digest(sums) != digest:
