@@ -1,0 +1,3 @@
+from xrl.experts.backend import prepare
+
+prepare()
