@@ -1,11 +1,13 @@
 """One bar of one isolated account: the only place where money is made or lost.
 
-Environment, backtest, sandbox exchange and paper bot all call `step`. Enters: the account at the close of bar t,
-the target exposure decided there, and bar t+1. Leaves: the account at the close of bar t+1 and what it paid.
+Environment, backtest, sandbox exchange and paper bot all call `step`. Enters: the account at the close of
+bar t, the target exposure decided there, and bar t+1. Leaves: the account at the close of bar t+1 and what
+it paid.
 
 Order within the bar: (1) funding on the position coming in, at the open; (2) a position that the open already
-finds below maintenance is liquidated; (3) the order fills at the open, paying fee and slippage; (4) liquidation
-against low (long) or high (short); (5) mark at the close. All margin of the account backs its one position.
+finds below maintenance is liquidated; (3) the order fills at the open, paying fee and slippage;
+(4) liquidation against low (long) or high (short); (5) mark at the close. All margin of the account backs its
+one position.
 
 Compiled without numba's disk cache: that cache does not notice a change in a function of another file.
 """

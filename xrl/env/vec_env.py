@@ -1,0 +1,116 @@
+"""Many accounts at once: the environment the policy trains in.
+
+Same step, observation and reward as `trading_env.TradingEnv`, compiled over all accounts. It knows nothing of
+stable-baselines3; `policy.sb3_env` adapts it. Accounts start at random bars of random symbols and their first
+episodes end at random times, so that a rollout mixes market times.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from xrl.account.step import Account, Terms
+from xrl.env import kernel
+from xrl.env.market import MarketTensor, stack
+from xrl.env.observation import observation_width
+from xrl.env.reward import RUIN_SHARE, log_growth
+
+_EQUITY = Account._fields.index("equity")
+
+
+class Batch(NamedTuple):
+    """One step of every account. `terminal` holds the last observation of each ended episode's account."""
+
+    observations: NDArray[np.float32]  # (accounts, width)
+    rewards: NDArray[np.float32]  # (accounts,)
+    terminated: NDArray[np.bool_]  # (accounts,) ruined
+    truncated: NDArray[np.bool_]  # (accounts,) out of episode or of market
+    terminal: dict[int, NDArray[np.float32]]
+
+
+class BatchedEnv:
+    """`accounts` isolated accounts trading `tensors`; ended episodes restart by themselves.
+
+    Observations alternate between two buffers: the one returned by a step stays intact during the next step
+    and is overwritten by the one after it.
+    """
+
+    def __init__(
+        self,
+        tensors: Sequence[MarketTensor],
+        terms: Terms,
+        accounts: int,
+        episode_bars: int,
+        seed: int,
+        reward_scale: float = 1.0,
+    ) -> None:
+        self.panel = stack(tensors)
+        self.terms = terms
+        self.accounts = accounts
+        self.episode_bars = episode_bars
+        self.reward_scale = reward_scale
+        self.width = observation_width(self.panel.block.shape[1])
+        self.cursor = np.zeros(accounts, dtype=np.int64)
+        self.last = np.zeros(accounts, dtype=np.int64)
+        self.states = kernel.open_accounts(accounts)
+        self._rng = np.random.default_rng(seed)
+        self._flows = np.zeros((accounts, 4))
+        self._buffers = [np.zeros((accounts, self.width), dtype=np.float32) for _ in range(2)]
+        self._turn = 0
+
+    def reset(self) -> NDArray[np.float32]:
+        """Start every account afresh. (accounts, width)"""
+        everyone = np.arange(self.accounts)
+        self._restart(everyone)
+        left = self.last - self.cursor
+        self.last = (
+            self.cursor + 1 + (self._rng.random(self.accounts) * left).astype(np.int64).clip(max=left - 1)
+        )
+        return self._observe()
+
+    def step(self, actions: NDArray[np.int64]) -> Batch:
+        """Carry every account over its next bar."""
+        before = self.states[:, _EQUITY].copy()
+        kernel.advance(self.states, self.cursor, actions, self.panel, self.terms, self._flows)
+        after = self.states[:, _EQUITY]
+        rewards = np.empty(self.accounts, dtype=np.float32)
+        _rewards(rewards, before, after, self.reward_scale)
+        terminated = after < RUIN_SHARE
+        truncated = (self.cursor >= self.last) & ~terminated
+        observations = self._observe()
+        ended = np.flatnonzero(terminated | truncated)
+        terminal = {int(i): observations[i].copy() for i in ended}
+        if len(ended):
+            self._restart(ended)
+            fresh = np.empty((len(ended), self.width), dtype=np.float32)
+            kernel.observe(fresh, self.states[ended], self.cursor[ended], self.panel, self.terms)
+            observations[ended] = fresh
+        return Batch(observations, rewards, terminated, truncated, terminal)
+
+    def _observe(self) -> NDArray[np.float32]:
+        self._turn = 1 - self._turn
+        out = self._buffers[self._turn]
+        kernel.observe(out, self.states, self.cursor, self.panel, self.terms)
+        return out
+
+    def _restart(self, who: NDArray[np.int64]) -> None:
+        """A random symbol, each with weight by its bars, and a random first bar."""
+        lengths = self.panel.ends - self.panel.starts
+        symbol = self._rng.choice(len(lengths), size=len(who), p=lengths / lengths.sum())
+        first, end = self.panel.starts[symbol], self.panel.ends[symbol]
+        latest = np.maximum(end - 1 - self.episode_bars, first)
+        start = first + (self._rng.random(len(who)) * (latest - first + 1)).astype(np.int64)
+        self.cursor[who] = start
+        self.last[who] = np.minimum(start + self.episode_bars, end - 1)
+        self.states[who] = kernel.open_accounts(len(who))
+
+
+@njit
+def _rewards(
+    out: NDArray[np.float32], before: NDArray[np.float64], after: NDArray[np.float64], scale: float
+) -> None:
+    for i in range(len(out)):
+        out[i] = log_growth(before[i], after[i]) * scale
