@@ -130,7 +130,11 @@ class GateParams(_Section):
     sharpe_floor: float
     max_drawdown: float
     max_class_share: float
+    max_side_share: float
+    min_positive_folds: float
     max_ece: float
+    null_f1: float
+    null_direction: float
     min_refit_rank_correlation: float
     min_refit_action_agreement: float
     alarm_f1: float
@@ -138,10 +142,14 @@ class GateParams(_Section):
     alarm_ic: float
     alarm_sharpe: float
     alarm_sharpe_year: float
+    alarm_ceiling_factor: float = Field(ge=1)
+    min_common_days: int = Field(gt=0)
     upgrade_probability: float
     upgrade_f1_margin: float
     refresh_sharpe_margin: float
     refresh_probability: float
+    bootstrap: int = Field(ge=100)
+    bootstrap_seed: int
 
 
 class Config(_Section):
