@@ -6,17 +6,21 @@ Imports are lazy: a stage pays for the libraries it uses. This module alone prin
 import logging
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from xrl.config import Config, load_config
+from xrl.config import Config, load_config, load_settings
+from xrl.environment import apply_environment
 from xrl.errors import XrlError
 from xrl.paths import Paths
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+_TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ"]
 
 
 def _here() -> tuple[Config, Paths]:
@@ -86,10 +90,35 @@ def bundle() -> None:
     _stage("bundle")(*_here())
 
 
+@app.command()
+def workspace(
+    run_id: Annotated[str, typer.Option(help="Name of the run; the same name finds the same workspace.")],
+    world: Annotated[str, typer.Option(help="planted, random_walk, replay, or live.")],
+    symbols: Annotated[str, typer.Option(help="Comma-separated, e.g. BTCUSDT,ETHUSDT.")],
+    days: Annotated[int, typer.Option(help="Length of history.")],
+    preset: Annotated[str, typer.Option(help="Preset of the experts.")],
+    as_of: Annotated[datetime, typer.Option(help="Candles closed by then, UTC.", formats=_TIMES)],
+) -> None:
+    """Open a retraining's own checkout at the current commit and print its folder."""
+    from xrl.workspace import Request, open_workspace
+
+    settings = load_settings()
+    request = Request(
+        run_id=run_id,
+        world=world,
+        symbols=tuple(symbol.strip() for symbol in symbols.split(",") if symbol.strip()),
+        days=days,
+        preset=preset,
+        as_of=as_of.replace(tzinfo=UTC),
+    )
+    print(open_workspace(Path.cwd(), request, keep=settings.keep_workspaces, remote=settings.dvc_remote))
+
+
 def main() -> None:
     """Entry point: a user's mistake ends in one clear line and exit code 1, a bug in its traceback."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", datefmt="%H:%M:%S")
     try:
+        apply_environment(Path.cwd())
         app()
     except XrlError as error:
         print(f"xrl: {error}", file=sys.stderr)

@@ -205,6 +205,8 @@ class Settings(_Section):
     replay_dir: Path | None = None
     serve_market: str = "planted"
     mlflow_url: str | None = None
+    dvc_remote: str | None = None  # address of a shared DVC remote; None for var/dvc-remote
+    keep_workspaces: int = Field(default=5, gt=0)
 
     @model_validator(mode="after")
     def _loopback_only(self) -> Self:
