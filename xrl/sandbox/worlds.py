@@ -42,25 +42,25 @@ SYNTHETIC: Final = ("planted", "random_walk")
 
 @dataclass(frozen=True)
 class Coin:
-    """A listed coin: first price in USDT, price step, hourly deviation, typical USDT turnover an hour."""
+    """A listed coin: first price in USDT, price decimals, hourly deviation, typical USDT turnover an hour."""
 
     price: float
-    tick: float
+    decimals: int
     sigma: float
     turnover_usdt: float
 
 
 COINS: Final = {
-    "BTCUSDT": Coin(16500.0, 0.1, 0.0045, 4e8),
-    "ETHUSDT": Coin(1200.0, 0.01, 0.0050, 2e8),
-    "SOLUSDT": Coin(10.0, 0.0001, 0.0060, 4e7),
-    "XRPUSDT": Coin(0.34, 0.000001, 0.0055, 3e7),
-    "ADAUSDT": Coin(0.25, 0.000001, 0.0055, 2e7),
-    "LTCUSDT": Coin(70.0, 0.001, 0.0050, 2e7),
-    "BNBUSDT": Coin(245.0, 0.001, 0.0045, 5e7),
-    "DOGEUSDT": Coin(0.07, 0.0000001, 0.0060, 4e7),
-    "LINKUSDT": Coin(5.6, 0.00001, 0.0060, 2e7),
-    "AVAXUSDT": Coin(10.9, 0.0001, 0.0060, 2e7),
+    "BTCUSDT": Coin(16500.0, 1, 0.0045, 4e8),
+    "ETHUSDT": Coin(1200.0, 2, 0.0050, 2e8),
+    "SOLUSDT": Coin(10.0, 4, 0.0060, 4e7),
+    "XRPUSDT": Coin(0.34, 6, 0.0055, 3e7),
+    "ADAUSDT": Coin(0.25, 6, 0.0055, 2e7),
+    "LTCUSDT": Coin(70.0, 3, 0.0050, 2e7),
+    "BNBUSDT": Coin(245.0, 3, 0.0045, 5e7),
+    "DOGEUSDT": Coin(0.07, 7, 0.0060, 4e7),
+    "LINKUSDT": Coin(5.6, 5, 0.0060, 2e7),
+    "AVAXUSDT": Coin(10.9, 4, 0.0060, 2e7),
 }
 
 # Volatility: persistence and stationary deviation of the market's and the coin's log-volatility.
@@ -123,25 +123,23 @@ def bars(world: str, symbol: str, start: pd.Timestamp, end: pd.Timestamp, seed: 
     Raises:
         ExchangeError: unknown world or symbol.
     """
-    path = _path(world, symbol, seed, _hours(end))
-    first = min(_hours(start), len(path.close))
-    time = pd.date_range(WORLD_START + first * HOUR, periods=len(path.close) - first, freq=HOUR, unit="ms")
-    volume = path.volume[first:]
-    mean_price = (path.open[first:] + path.close[first:]) / 2
-    taker = np.round(volume * path.taker_share[first:], 3)
+    first, last = _hours(start), max(_hours(start), _hours(end))
+    path = _Path(*(values[first:last] for values in _path(world, symbol, seed, _block(last))))
+    mean_price = (path.open + path.close) / 2
+    taker = np.round(path.volume * path.taker_share, 3)
     values = {
-        c.TIMESTAMP: time,
-        c.OPEN: path.open[first:],
-        c.HIGH: path.high[first:],
-        c.LOW: path.low[first:],
-        c.CLOSE: path.close[first:],
-        c.VOLUME: volume,
-        c.QUOTE_VOLUME: np.round(volume * mean_price, 4),
-        c.TRADES: path.trades[first:],
+        c.TIMESTAMP: pd.date_range(WORLD_START + first * HOUR, periods=last - first, freq=HOUR, unit="ms"),
+        c.OPEN: path.open,
+        c.HIGH: path.high,
+        c.LOW: path.low,
+        c.CLOSE: path.close,
+        c.VOLUME: path.volume,
+        c.QUOTE_VOLUME: np.round(path.volume * mean_price, 4),
+        c.TRADES: path.trades,
         c.TAKER_BUY_VOLUME: taker,
         c.TAKER_BUY_QUOTE_VOLUME: np.round(taker * mean_price, 4),
-        c.FUNDING_RATE: path.funding[first:],
-        c.OPEN_INTEREST: path.open_interest[first:],
+        c.FUNDING_RATE: path.funding,
+        c.OPEN_INTEREST: path.open_interest,
     }
     return pd.DataFrame(values, columns=list(c.BAR))
 
@@ -164,11 +162,12 @@ def oracle(
         ExchangeError: unknown world or symbol.
     """
     index = ((timestamps - WORLD_START) // HOUR).to_numpy()
-    path = _path(world, symbol, seed, int(index.max()) + 1 if len(index) else 1)
+    last = int(index.max(initial=0)) + horizon + 1
+    path = _path(world, symbol, seed, _block(last))
     drift, market, coin = (
         values[index] for values in (path.drift, path.market_log_volatility, path.coin_log_volatility)
     )
-    season = _season(int(index.max()) + horizon + 2 if len(index) else 1) * COINS[symbol].sigma
+    season = _season(last) * COINS[symbol].sigma
     expected, variance = np.zeros(len(index)), np.zeros(len(index))
     for k in range(1, horizon + 1):
         ahead = index + k
@@ -185,6 +184,11 @@ _UNIT_VARIANCE = 1 + _IMPULSE_RATE * _IMPULSE_SIGMAS**2
 def _hours(time: pd.Timestamp) -> int:
     """Bars of the world that open before `time`."""
     return max(0, int(-((WORLD_START - time) // HOUR)))
+
+
+def _block(hours: int) -> int:
+    """`hours` rounded up, so that pages of one history share one cached path."""
+    return -(-max(hours, 1) // 8192) * 8192
 
 
 class _Streams:
@@ -213,9 +217,9 @@ def _path(world: str, symbol: str, seed: int, n: int) -> _Path:
     active, impulse, confirmed = _impulses(own, n)
     drift = lfilter([delta], [1.0, -_RHO], impulse * confirmed)
     moves = noise + _IMPULSE_SIGMAS * impulse + np.concatenate([[0.0], drift])[:n]
-    close = np.round(coin.price * np.exp(np.cumsum(sigma * moves)) / coin.tick) * coin.tick
+    close = np.round(coin.price * np.exp(np.cumsum(sigma * moves)), coin.decimals)
     open_ = np.concatenate([[coin.price], close])[:n]
-    high, low = _extremes(own, open_, close, sigma, coin.tick)
+    high, low = _extremes(own, open_, close, sigma, coin.decimals)
     volume = _volume(own, coin, close, moves, market_h + coin_h, active, confirmed)
     share = 0.5 + 0.03 * np.tanh(moves) + _TAKER_TILT * impulse * confirmed
     share = np.clip(share + 0.03 * own("taker").standard_normal(n), 0.05, 0.95)
@@ -253,16 +257,15 @@ def _impulses(own: _Streams, n: int) -> tuple[NDArray[np.bool_], Array, NDArray[
     return active, sign * happens, confirmed
 
 
-def _extremes(own: _Streams, open_: Array, close: Array, sigma: Array, tick: float) -> tuple[Array, Array]:
-    """High and low of a Brownian bridge between open and close, exact marginals, rounded to the tick."""
+def _extremes(own: _Streams, open_: Array, close: Array, sigma: Array, decimals: int) -> tuple[Array, Array]:
+    """High and low of a Brownian bridge between open and close (exact marginals), rounded like prices."""
     a, b = np.log(open_), np.log(close)
     up, down = (np.log1p(-own(name).random(len(a))) for name in ("high", "low"))
     high = (a + b + np.sqrt((b - a) ** 2 - 2 * (0.8 * sigma) ** 2 * up)) / 2
     low = (a + b - np.sqrt((b - a) ** 2 - 2 * (0.8 * sigma) ** 2 * down)) / 2
-    rounded_high = np.round(np.exp(high) / tick) * tick
-    rounded_low = np.round(np.exp(low) / tick) * tick
-    body_low, body_high = np.minimum(open_, close), np.maximum(open_, close)
-    return np.maximum(rounded_high, body_high), np.minimum(np.maximum(rounded_low, tick), body_low)
+    highest: Array = np.maximum(np.round(np.exp(high), decimals), np.maximum(open_, close))
+    lowest: Array = np.minimum(np.round(np.exp(low), decimals), np.minimum(open_, close))
+    return highest, lowest
 
 
 def _volume(
