@@ -1,0 +1,139 @@
+"""What every feature group starts from: one symbol's bars, checked, with the parts that several groups share.
+
+Enters: columns of `columns.BAR` (optional ones NaN or absent). Leaves: `Inputs`. Prices are multiplied by a
+power of two that brings the first close into [1, 2): no feature depends on the price level, no bit of a ratio
+changes, and TA-Lib's absolute tolerance of 1e-14 does not swallow the moves of a coin worth 1e-6.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+import talib
+from numpy.typing import NDArray
+
+from xrl import columns
+from xrl.errors import DataError
+from xrl.features.rolling import Array, delay, rolling_rms
+
+ATR_WINDOW = 14
+VOLATILITY_WINDOW = 60
+#: ATR and volatility below this share of the price count as none: what is measured in them is then 0.
+FLAT = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """One symbol's bars, each (n,) float64 in time order; optional columns are None where absent."""
+
+    timestamp: NDArray[np.datetime64]
+    open: Array
+    high: Array
+    low: Array
+    close: Array
+    volume: Array
+    taker_buy_volume: Array | None
+    funding_rate: Array | None
+    open_interest: Array | None
+
+    def __len__(self) -> int:
+        return len(self.close)
+
+    @cached_property
+    def spread(self) -> Array:
+        """High minus low."""
+        return self.high - self.low
+
+    @cached_property
+    def log_return(self) -> Array:
+        """One-bar log return of the close; NaN at the first bar."""
+        log_close = np.log(self.close)
+        return log_close - delay(log_close, 1)
+
+    @cached_property
+    def volatility(self) -> Array:
+        """Root mean square of the last 60 one-bar log returns; NaN for the first 60 bars."""
+        return rolling_rms(self.log_return, VOLATILITY_WINDOW)
+
+    @cached_property
+    def atr(self) -> Array:
+        """Wilder's average true range over 14 bars (TA-Lib); NaN for the first 14 bars."""
+        return np.asarray(talib.ATR(self.high, self.low, self.close, ATR_WINDOW))
+
+    @cached_property
+    def atr_floor(self) -> Array:
+        """ATR at or below this counts as none."""
+        return self.close * FLAT
+
+
+def inputs(bars: Mapping[str, NDArray[np.float64]] | pd.DataFrame, timestamps: object) -> Inputs:
+    """Check one symbol's bars and bring the prices near 1.
+
+    Args:
+        bars: arrays (n,) or a frame with `columns.OHLCV` and, where known, the optional columns of
+        `columns.BAR`. timestamps: (n,) opens of the bars, UTC; datetime64, pandas datetimes or an index of
+        them.
+
+    Raises:
+        DataError: a column is missing or of another length, a price is not a finite number above 0, high or
+            low does not enclose the bar, a volume is negative or NaN, or times do not increase.
+    """
+    time = _times(timestamps)
+    price = {name: _column(bars, name, len(time)) for name in columns.OHLCV}
+    _check(price, time)
+    scale = 2.0 ** -np.floor(np.log2(price[columns.CLOSE][0])) if len(time) else 1.0
+    return Inputs(
+        timestamp=time,
+        open=price[columns.OPEN] * scale,
+        high=price[columns.HIGH] * scale,
+        low=price[columns.LOW] * scale,
+        close=price[columns.CLOSE] * scale,
+        volume=price[columns.VOLUME],
+        taker_buy_volume=_optional(bars, columns.TAKER_BUY_VOLUME, len(time)),
+        funding_rate=_optional(bars, columns.FUNDING_RATE, len(time)),
+        open_interest=_optional(bars, columns.OPEN_INTEREST, len(time)),
+    )
+
+
+def _times(timestamps: object) -> NDArray[np.datetime64]:
+    if isinstance(timestamps, pd.Series | pd.DatetimeIndex):
+        timestamps = timestamps.to_numpy(dtype="datetime64[ms]")  # UTC in, naive UTC out
+    return np.asarray(timestamps, dtype="datetime64[ms]")
+
+
+def _column(bars: Mapping[str, NDArray[np.float64]] | pd.DataFrame, name: str, length: int) -> Array:
+    if name not in bars:
+        raise DataError(
+            f"bars need the columns {columns.OHLCV}; `{name}` is missing. Pass candles with OHLCV."
+        )
+    values = np.ascontiguousarray(bars[name], dtype=np.float64)
+    if values.shape != (length,):
+        raise DataError(f"`{name}` must be one value a bar, shape ({length},); received {values.shape}")
+    return values
+
+
+def _optional(bars: Mapping[str, NDArray[np.float64]] | pd.DataFrame, name: str, length: int) -> Array | None:
+    if name not in bars:
+        return None
+    values = _column(bars, name, length)
+    return None if np.isnan(values).all() else values
+
+
+def _check(price: Mapping[str, Array], time: NDArray[np.datetime64]) -> None:
+    open_, high, low, close, volume = (price[name] for name in columns.OHLCV)
+    rules = {
+        "prices are finite and above 0": (low > 0) & np.isfinite(high + low + open_ + close),
+        "low <= open, close <= high": (low <= np.minimum(open_, close)) & (high >= np.maximum(open_, close)),
+        "volume is finite and not negative": (volume >= 0) & np.isfinite(volume),
+    }
+    if len(time) > 1:
+        rules["times increase"] = np.concatenate([[True], time[1:] > time[:-1]])
+    for rule, kept in rules.items():
+        if not kept.all():
+            broken = np.flatnonzero(~kept)
+            raise DataError(
+                f"bars break the rule '{rule}' in {len(broken)} of {len(time)} bars, first at "
+                f"{time[broken[0]]}; validate the candles before building features"
+            )

@@ -1,0 +1,106 @@
+"""Shapes of single bars and of a few bars together. Enters: `Inputs`. Leaves: (n,) arrays.
+
+Shapes use the bars' own proportions and finite windows only. TA-Lib's candlestick functions compare with
+running averages whose rounding depends on where the history starts: at exact ties, frequent on tick grids, a
+serving window and the full history would disagree. Engulfing has no average and equals TA-Lib's (tested).
+Signs: +1 is the shape read as bullish, -1 its bearish mirror, 0 absent.
+"""
+
+import numpy as np
+import talib
+from numpy.typing import NDArray
+
+from xrl.features.inputs import Inputs
+from xrl.features.rolling import Array, delay, ratio, rolling_mean
+
+DOJI_BODY = 0.1
+PIN_SHADOW = 0.6
+PIN_NOSE = 0.15
+STAR_BODY = 0.3
+
+
+def patterns(x: Inputs) -> dict[str, Array]:
+    """Every pattern column; a bar without spread has its close in the middle and no shadows or body."""
+    body = x.close - x.open
+    top, bottom = np.maximum(x.open, x.close), np.minimum(x.open, x.close)
+    upper = ratio(x.high - top, x.spread, undefined=0.0)
+    lower = ratio(bottom - x.low, x.spread, undefined=0.0)
+    body_ratio = ratio(body, x.spread, undefined=0.0)
+    return {
+        "close_position": close_position(x),
+        "body_ratio": body_ratio,
+        "upper_shadow": upper,
+        "lower_shadow": lower,
+        "doji": ((np.abs(body_ratio) <= DOJI_BODY) & (x.spread > 0)).astype(np.float64),
+        "engulfing": _engulfing(x),
+        "pin_bar": _signed(
+            (lower >= PIN_SHADOW) & (upper <= PIN_NOSE), (upper >= PIN_SHADOW) & (lower <= PIN_NOSE)
+        ),
+        "inside_bar": _inside(x),
+        "star": _star(x, body),
+        "fractal": _fractal(x),
+        "range_position_24": _range_position(x, 24),
+        "range_position_96": _range_position(x, 96),
+    }
+
+
+def close_position(x: Inputs) -> Array:
+    """`(close - low) / (high - low)`, 0.5 at zero spread."""
+    return ratio(x.close - x.low, x.spread, undefined=0.5)
+
+
+def _signed(bullish: NDArray[np.bool_], bearish: NDArray[np.bool_]) -> Array:
+    return bullish.astype(np.float64) - bearish.astype(np.float64)
+
+
+def _warm(values: Array, bars: int) -> Array:
+    """NaN in the first `bars`, where the shape has no earlier bars to compare with."""
+    values[:bars] = np.nan
+    return values
+
+
+def _engulfing(x: Inputs) -> Array:
+    """Body that covers the previous body of the other colour, one end at least beyond it."""
+    open_1, close_1 = delay(x.open, 1), delay(x.close, 1)
+    up, down = x.close >= x.open, x.close < x.open
+    up_1, down_1 = close_1 >= open_1, close_1 < open_1
+    over = (x.close >= open_1) & (x.open <= close_1) & ((x.close > open_1) | (x.open < close_1))
+    under = (x.open >= close_1) & (x.close <= open_1) & ((x.open > close_1) | (x.close < open_1))
+    return _warm(_signed(up & down_1 & over, down & up_1 & under), 1)
+
+
+def _inside(x: Inputs) -> Array:
+    """High and low within those of the previous bar, and the range smaller."""
+    inside = (x.high <= delay(x.high, 1)) & (x.low >= delay(x.low, 1)) & (x.spread < delay(x.spread, 1))
+    return _warm(inside.astype(np.float64), 1)
+
+
+def _star(x: Inputs, body: Array) -> Array:
+    """Morning (+1) or evening (-1) star: long body, small body, then a body past the middle of the first."""
+    first, second = delay(body, 2), delay(body, 1)
+    middle = (delay(x.open, 2) + delay(x.close, 2)) / 2.0
+    long = np.abs(first) > delay(rolling_mean(np.abs(body), 10), 2)
+    shape = long & (np.abs(second) <= STAR_BODY * np.abs(first))
+    morning = shape & (first < 0) & (body > 0) & (x.close > middle)
+    evening = shape & (first > 0) & (body < 0) & (x.close < middle)
+    return _warm(_signed(morning, evening), 11)
+
+
+def _fractal(x: Inputs) -> Array:
+    """Bill Williams' fractal, dated by the bar that confirms it, two bars after the extreme.
+
+    +1 where the low two bars ago undercuts the two bars on either side, -1 for the high, 0 for both or
+    neither.
+    """
+    high, low = delay(x.high, 2), delay(x.low, 2)
+    beside_high = np.maximum(
+        np.maximum(delay(x.high, 4), delay(x.high, 3)), np.maximum(delay(x.high, 1), x.high)
+    )
+    beside_low = np.minimum(np.minimum(delay(x.low, 4), delay(x.low, 3)), np.minimum(delay(x.low, 1), x.low))
+    return _warm(_signed(low < beside_low, high > beside_high), 4)
+
+
+def _range_position(x: Inputs, window: int) -> Array:
+    """Close between the lowest low and the highest high of the last `window` bars: 0..1."""
+    high, low = np.asarray(talib.MAX(x.high, window)), np.asarray(talib.MIN(x.low, window))
+    return ratio(x.close - low, high - low, undefined=0.5)

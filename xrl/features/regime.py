@@ -1,0 +1,41 @@
+"""The state of the market in five bounded numbers. Enters: `Inputs`. Leaves: (n,) arrays in 0..1.
+
+Trend: the 48-bar log return in units of what 60-bar volatility foresees for 48 bars; beyond +-1 the market
+goes up or down, else sideways (one of three is 1). Volatility and volume: short over short plus long, 0.5
+where both are alike; the long window is 168 bars, of fewer at the start of a history.
+"""
+
+import numpy as np
+
+from xrl.features.inputs import Inputs
+from xrl.features.rolling import Array, delay, ratio, rolling_rms, rolling_sum, trailing_sum
+
+TREND_BARS = 48
+TREND_BOUND = 1.0
+SHORT_BARS, LONG_BARS = 24, 168
+
+
+def regime(x: Inputs) -> dict[str, Array]:
+    """The columns of `columns.REGIME_STATE`."""
+    log_close = np.log(x.close)
+    moved = log_close - delay(log_close, TREND_BARS)
+    trend = ratio(moved, x.volatility * TREND_BARS**0.5, undefined=0.0, floor=1e-9)
+    unknown = np.isnan(trend)
+    up, down = trend > TREND_BOUND, trend < -TREND_BOUND
+    short, long = _volatilities(x)
+    volume_short = rolling_sum(x.volume, SHORT_BARS) / SHORT_BARS
+    volume_long = trailing_sum(x.volume, LONG_BARS) / np.minimum(np.arange(len(x)) + 1.0, LONG_BARS)
+    return {
+        "regime_up": np.where(unknown, np.nan, up),
+        "regime_down": np.where(unknown, np.nan, down),
+        "regime_sideways": np.where(unknown, np.nan, ~(up | down)),
+        "regime_volatility": ratio(short, short + long, undefined=0.5, floor=1e-9),
+        "regime_volume": ratio(volume_short, volume_short + volume_long, undefined=0.5),
+    }
+
+
+def _volatilities(x: Inputs) -> tuple[Array, Array]:
+    """Root mean square return of the last 24 bars, and of up to 168."""
+    squares = np.nan_to_num(x.log_return) ** 2
+    returns = np.clip(np.arange(len(x), dtype=np.float64), 1.0, LONG_BARS)  # the first bar has none
+    return rolling_rms(x.log_return, SHORT_BARS), np.sqrt(trailing_sum(squares, LONG_BARS) / returns)

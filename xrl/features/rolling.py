@@ -1,0 +1,126 @@
+"""Trailing windows over one symbol's bars. Enters: (n,) float64 in time order. Leaves: (n,) float64.
+
+Every value is computed from its own window in a fixed order of additions, never by adding the new and
+subtracting the old bar, so it carries no rounding from bars outside the window: a serving window and the full
+history agree to the bit. Sums over 2^k bars are doubled (w bars cost about log2 w additions a bar).
+"""
+
+import math
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+def delay(x: Array, bars: int) -> Array:
+    """`x` of `bars` bars ago; NaN for the first `bars`."""
+    out = np.full(len(x), np.nan)
+    if bars < len(x):
+        out[bars:] = x[: len(x) - bars]
+    return out
+
+
+def rolling_sum(x: Array, window: int) -> Array:
+    """Sum of the last `window` values; NaN for the first `window - 1` and where the window holds a NaN."""
+    out = np.full(len(x), np.nan)
+    if window <= len(x):
+        out[window - 1 :] = _window_sums(x, window)
+    return out
+
+
+def trailing_sum(x: Array, window: int) -> Array:
+    """Sum of up to `window` last values: at the start of the history, of those there are."""
+    return _window_sums(np.concatenate([np.zeros(window - 1), x]), window)
+
+
+def rolling_mean(x: Array, window: int) -> Array:
+    """Mean of the last `window` values; NaN like `rolling_sum`."""
+    return rolling_sum(x, window) / window
+
+
+def rolling_rms(x: Array, window: int) -> Array:
+    """Root mean square of the last `window` values; NaN like `rolling_sum`.
+
+    Used as realised volatility: unlike a standard deviation it is zero only if every return is zero, and no
+    return inside the window exceeds it more than sqrt(window) times.
+    """
+    return np.sqrt(rolling_mean(x * x, window))
+
+
+def ratio(numerator: Array, denominator: Array, undefined: float, floor: Array | float = 0.0) -> Array:
+    """`numerator / denominator`, and `undefined` where the denominator is `floor` or less; NaN stays NaN."""
+    small = denominator <= floor
+    return np.where(small, undefined, numerator / np.where(small, 1.0, denominator))
+
+
+def _window_sums(x: Array, window: int) -> Array:
+    """Sums of every full window, first window first, shape (n - window + 1,)."""
+    count = len(x) - window + 1
+    total = np.zeros(count)
+    part, size, offset = x, 1, 0
+    while True:
+        if window & size:
+            total = total + part[offset : offset + count]
+            offset += size
+        if offset == window:
+            return total
+        part = part[:-size] + part[size:]
+        size *= 2
+
+
+@njit(cache=True)
+def rolling_std(x: Array, window: int) -> Array:
+    """Population standard deviation of the last `window` values, two passes a window; NaN at the start."""
+    out = np.full(x.shape[0], np.nan)
+    for t in range(window - 1, x.shape[0]):
+        mean = 0.0
+        for s in range(t - window + 1, t + 1):
+            mean += x[s]
+        mean /= window
+        squares = 0.0
+        for s in range(t - window + 1, t + 1):
+            squares += (x[s] - mean) * (x[s] - mean)
+        out[t] = math.sqrt(squares / window)
+    return out
+
+
+@njit(cache=True)
+def rolling_mean_deviation(x: Array, window: int) -> Array:
+    """Mean absolute deviation from the mean of the last `window` values; NaN at the start."""
+    out = np.full(x.shape[0], np.nan)
+    for t in range(window - 1, x.shape[0]):
+        mean = 0.0
+        for s in range(t - window + 1, t + 1):
+            mean += x[s]
+        mean /= window
+        deviation = 0.0
+        for s in range(t - window + 1, t + 1):
+            deviation += abs(x[s] - mean)
+        out[t] = deviation / window
+    return out
+
+
+@njit(cache=True)
+def rolling_argmax(x: Array, window: int) -> NDArray[np.int64]:
+    """Index of the largest of the last `window` values, the latest among equals; of fewer at the start."""
+    out = np.zeros(x.shape[0], np.int64)
+    for t in range(x.shape[0]):
+        best = t
+        for s in range(t - 1, max(t - window, -1), -1):
+            if x[s] > x[best]:
+                best = s
+        out[t] = best
+    return out
+
+
+@njit(cache=True)
+def bars_since(event: NDArray[np.bool_], start: int) -> NDArray[np.int64]:
+    """Bars since `event` was last true, 0 on it; before the first event it counts on from `start`."""
+    out = np.zeros(event.shape[0], np.int64)
+    count = start
+    for t in range(event.shape[0]):
+        count = 0 if event[t] else count + 1
+        out[t] = count
+    return out
