@@ -1,4 +1,4 @@
-"""Pull the market: one task for each symbol, every day shortly after midnight UTC, or any interval by hand."""
+"""Pull the market: one task for each symbol, every day after midnight UTC, or any interval by hand."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ DAY = r"^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2})?Z)?$"
     tags=["xrl"],
     doc_md="""
 ### Market data
-Pulls candles, funding and open interest of each symbol into the Parquet store, behind a Great Expectations suite:
-a batch that fails is quarantined with a report and stops the flow; history stays as it was. A pull is incremental
-and idempotent: the same interval gives the same files.
+Pulls candles, funding and open interest of each symbol into the Parquet store, behind a Great Expectations
+suite: a batch that fails is quarantined with a report and stops the flow; history stays as it was. A pull
+is incremental and idempotent: the same interval gives the same files.
 
 **By hand**: `{"world": "planted", "symbols": ["BTCUSDT"], "start": "2024-01-01", "end": "2025-01-01"}`.
 **Back-fill**: the same, or `airflow backfill create --dag-id market_data --from-date ... --to-date ...`.

@@ -22,10 +22,10 @@ ROOT = Path(__file__).resolve().parents[1]
 ### Promotion
 Starts by itself when `retrain` has registered a candidate (asset `xrl-candidate`).
 
-- **gate** judges the candidate's walk-forward track: each figure against its bound, in the task's log and with the
-  model version in MLflow, promoted or not.
-- **promote** moves the alias `champion` to a candidate that passed; the running service loads it within two seconds.
-  "Nothing promoted, and why" is a successful run.
+- **gate** judges the candidate's walk-forward track: each figure against its bound, in the task's log and
+  with the model version in MLflow, promoted or not.
+- **promote** moves the alias `champion` to a candidate that passed; the running service loads it within
+  two seconds. "Nothing promoted, and why" is a successful run.
 """,
 )
 def promote() -> None:

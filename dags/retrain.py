@@ -1,6 +1,6 @@
-"""Retrain in a workspace of its own: the stages of dvc.yaml, one task for each member, then register the candidate.
+"""Retrain in a workspace of its own: the stages of dvc.yaml, one task for each member, then register.
 
-The DAG is rendered from dvc.yaml and params.yaml: adding a stage, a fold or an expert there needs no edit here.
+The DAG is rendered from dvc.yaml and params.yaml: a stage, fold or expert added there needs no edit.
 """
 
 from __future__ import annotations
@@ -117,21 +117,23 @@ def _looked_up(dotted: str, context: Any) -> Any:
     tags=["xrl"],
     doc_md="""
 ### Retraining
-Every Monday, or by hand with parameters, e.g. `{"world": "planted", "days": 720, "as_of": "2026-10-01T00:00:00Z"}`.
+Every Monday, or by hand with parameters, e.g.
+`{"world": "planted", "days": 720, "as_of": "2026-10-01T00:00:00Z"}`.
 
 1. **workspace**: a git worktree at the current commit under `var/workspaces/`, with these parameters in its
    `params.yaml`. Uncommitted changes are not in it (the log warns).
-2. **one task per stage member of `dvc.yaml`**: `dvc repro --single-item`. What has not changed comes from DVC's cache
-   in a second. At most two run at a time (pool `training`); a killed one is cleaned up and run again.
-3. **register**: pushes data and run-cache to the DVC remote, writes the MLflow run and the model version. That is
-   the candidate which `promote` judges.
+2. **one task per stage member of `dvc.yaml`**: `dvc repro --single-item`. What has not changed comes from
+   DVC's cache in a second. At most two run at a time (pool `training`); a killed one is cleaned up and run
+   again.
+3. **register**: pushes data and run-cache to the DVC remote, writes the MLflow run and the model version.
+   That is the candidate which `promote` judges.
 """,
 )
 def retrain() -> None:
     workspace = BashOperator(
         task_id="workspace",
-        bash_command='exec xrl workspace --run-id "$RUN_ID" --world "$WORLD" --symbols "$SYMBOLS" --days "$DAYS" '
-        '--preset "$PRESET" --as-of "$AS_OF"',
+        bash_command='exec xrl workspace --run-id "$RUN_ID" --world "$WORLD" --symbols "$SYMBOLS" '
+        '--days "$DAYS" --preset "$PRESET" --as-of "$AS_OF"',
         env={
             "RUN_ID": "{{ run_id }}",
             "WORLD": "{{ params.world }}",

@@ -8,13 +8,9 @@ from typing import Any
 import requests
 
 from ops.environment import PASSWORDS
-from xrl.errors import XrlError
+from ops.errors import AirflowError
 
 FINISHED = ("success", "failed")
-
-
-class AirflowError(XrlError):
-    """Airflow refused a request or a run failed."""
 
 
 class Airflow:

@@ -29,6 +29,14 @@ def settings() -> Settings:
     return load_settings()
 
 
+def log_tail(name: str, lines: int = 20) -> str:
+    """Last lines of a server's log."""
+    path = LOGS / f"{name}.log"
+    if not path.is_file():
+        return f"(no log at {path})"
+    return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
+
+
 def server_environment(current: Settings) -> dict[str, str]:
     """Environment of the servers: quiet, offline, loopback, all state under `var/`."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])

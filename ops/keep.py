@@ -1,7 +1,8 @@
-"""Run one server of the Procfile and start it again when it dies: `python -m ops.keep NAME COMMAND...`.
+"""Run a server of the Procfile and start it again when it dies: `python -m ops.keep NAME COMMAND...`.
 
-A killed server leaves children behind (Airflow's workers and their tasks); they are ended before the restart, so
-that no task runs twice. After `LIMIT` deaths within `WINDOW_S` seconds it gives up, and honcho ends all servers.
+A killed server leaves children behind (Airflow's workers and their tasks); they are ended before the
+restart, so that no task runs twice. After `LIMIT` deaths within `WINDOW_S` seconds it gives up, and honcho
+ends all servers.
 """
 
 import os

@@ -1,7 +1,7 @@
 """Processes that are ours: found by a mark in their environment, so none is missed and no other is touched.
 
-A server's children may leave its process group or lose their parent (Airflow's tasks do both); the mark, inherited
-from the `make up` that started them, stays.
+A server's children may leave its process group or lose their parent (Airflow's tasks do both); the mark,
+inherited from the `make up` that started them, stays.
 """
 
 import os
@@ -15,7 +15,7 @@ SERVER = "XRL_SERVER"  # which server of the Procfile it belongs to
 
 
 def marked(mark: str, name: str = MARK, server: str | None = None) -> list[psutil.Process]:
-    """Every living process with variable `name` at `mark` (of one server if named), but this one and its ancestors."""
+    """Living processes with variable `name` at `mark` (of one server if named), but its own line."""
     own = {os.getpid(), *(process.pid for process in psutil.Process().parents())}
     found = []
     for process in psutil.process_iter():
@@ -42,10 +42,10 @@ def stop(processes: Iterable[psutil.Process], grace_s: float = 10.0) -> None:
 
 
 def alive(pid: int, started: float) -> bool:
-    """Whether `pid` still is the process that started at `started` (seconds since 1970), not a later namesake."""
+    """Whether `pid` still is the process that started at `started` (Unix seconds), no later namesake."""
     try:
         process = psutil.Process(pid)
-        return abs(process.create_time() - started) < 1.0 and process.status() != psutil.STATUS_ZOMBIE
+        return bool(abs(process.create_time() - started) < 1.0 and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 
@@ -63,7 +63,7 @@ def port_is_free(host: str, port: int) -> bool:
 
 
 def port_holder(port: int) -> str | None:
-    """Who listens at `port`, e.g. `process 4711 (python -m http.server)`; None where the system does not tell."""
+    """Who listens at `port`, e.g. `process 4711 (python -m http.server)`; None if unknown."""
     try:
         connections = psutil.net_connections(kind="tcp")
     except (psutil.AccessDenied, PermissionError):

@@ -1,13 +1,11 @@
 """`make up`, `make down`, `make status`: the servers of the Procfile under a detached honcho.
 
-State is `var/run/servers.json`: which honcho (process id and start time), the mark its processes carry, and the
-settings they were started with. Everything else is found by that mark (ops/processes.py).
+State is `var/run/servers.json`: which honcho (process id and start time), the mark its processes carry,
+and the settings they were started with. Everything else is found by that mark (ops/processes.py).
 """
 
-import argparse
 import fcntl
 import json
-import os
 import secrets
 import subprocess
 import sys
@@ -15,24 +13,22 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import psutil
 import requests
 
 from ops.airflow_api import Airflow
-from ops.environment import AIRFLOW_HOME, LOGS, PASSWORDS, ROOT, RUN, server_environment, settings
-from ops.processes import MARK, SERVER, alive, marked, port_holder, port_is_free, stop
+from ops.airflow_home import prepare_airflow
+from ops.environment import LOGS, ROOT, RUN, log_tail, server_environment
+from ops.errors import ServerError
+from ops.processes import MARK, alive, marked, port_holder, port_is_free, stop
 from xrl.config import Settings
-from xrl.errors import XrlError
 
 STATE = RUN / "servers.json"
 READY_TIMEOUT_S = 180
 POOL, POOL_SLOTS = "training", 2
-
-
-class ServerError(XrlError):
-    """A server cannot start, did not become ready, or its port is taken."""
+PING = "/planted/fapi/v1/ping"
 
 
 @dataclass(frozen=True)
@@ -49,9 +45,7 @@ def servers(current: Settings) -> tuple[Server, ...]:
     """The servers that these settings need, in the order of the Procfile."""
     api = f"{current.airflow_url}/api/v2/monitor/health"
     ours = (
-        Server(
-            "sandbox", current.sandbox_port, "XRL_SANDBOX_PORT", f"{current.sandbox_url}/planted/fapi/v1/ping"
-        ),
+        Server("sandbox", current.sandbox_port, "XRL_SANDBOX_PORT", f"{current.sandbox_url}{PING}"),
         Server("mlflow", current.mlflow_port, "XRL_MLFLOW_PORT", f"{current.tracking_url}/health"),
         Server("airflow-api-server", current.airflow_port, "XRL_AIRFLOW_PORT", api),
         Server("airflow-scheduler", None, None, api),
@@ -72,7 +66,7 @@ def up(current: Settings) -> bool:
         if not _running():
             _clear_leftovers()
             _check_ports(current)
-            _prepare_airflow(current)
+            prepare_airflow(current)
             _start_honcho(current)
             started = True
         elif _state()["settings"] != _fingerprint(current):
@@ -120,15 +114,7 @@ def ready(server: Server) -> bool:
     part = server.name.removeprefix("airflow-").replace("-", "_")
     if part not in ("scheduler", "dag_processor"):
         return True
-    return answer.json().get(part, {}).get("status") == "healthy"
-
-
-def log_tail(name: str, lines: int = 20) -> str:
-    """Last lines of a server's log."""
-    path = LOGS / f"{name}.log"
-    if not path.is_file():
-        return f"(no log at {path})"
-    return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
+    return bool(answer.json().get(part, {}).get("status") == "healthy")
 
 
 def _check_ports(current: Settings) -> None:
@@ -139,38 +125,6 @@ def _check_ports(current: Settings) -> None:
                 f"{port_holder(server.port) or 'another process'}. Stop that, or set another port: "
                 f"{server.variable}=NNNN in .env or before the command"
             )
-
-
-def _prepare_airflow(current: Settings) -> None:
-    """Create passwords and database once; again only when Airflow's version or the database's address changes."""
-    AIRFLOW_HOME.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if not PASSWORDS.exists():
-        # Ours, not Airflow's: it would print them into its log.
-        with os.fdopen(os.open(PASSWORDS, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
-            json.dump({user: secrets.token_urlsafe(12) for user in ("admin", "viewer")}, file)
-    environment = server_environment(current)
-    from importlib.metadata import version
-
-    wanted = f"{version('apache-airflow')} {hash_text(environment['AIRFLOW__DATABASE__SQL_ALCHEMY_CONN'])}"
-    stamp = AIRFLOW_HOME / "migrated"
-    if stamp.is_file() and stamp.read_text() == wanted:
-        return
-    print("  creating Airflow's database (once, about 20 s)", flush=True)
-    LOGS.mkdir(parents=True, exist_ok=True)
-    with (LOGS / "airflow-migrate.log").open("ab") as log:
-        code = subprocess.run(
-            ["airflow", "db", "migrate"], cwd=ROOT, env=environment, stdout=log, stderr=log, check=False
-        ).returncode
-    if code != 0:
-        raise ServerError(f"`airflow db migrate` ended with {code}:\n{log_tail('airflow-migrate')}")
-    stamp.write_text(wanted)
-
-
-def hash_text(text: str) -> str:
-    """Digest of `text`: a connection string may hold a password, so it is never stored itself."""
-    from hashlib import sha256
-
-    return sha256(text.encode()).hexdigest()[:16]
 
 
 def _start_honcho(current: Settings) -> None:

@@ -1,7 +1,8 @@
 """Run one DVC stage member in the current folder: `python -m ops.stage experts@0-pattern`.
 
-`dvc repro --single-item`, made safe against what a killed run leaves behind: its processes are ended first (they
-would write the same outputs), a torn lock file is removed, and a lock held by a neighbour is waited for.
+`dvc repro --single-item`, made safe against what a killed run leaves behind: its processes are ended first
+(they would write the same outputs), a torn lock file is removed, and a lock held by a neighbour is waited
+for.
 """
 
 import json

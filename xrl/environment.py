@@ -1,4 +1,4 @@
-"""The process environment in one place: what keeps every library quiet, offline and single-threaded, and `.env`.
+"""The process environment in one place: what keeps libraries quiet, offline and single-threaded, and `.env`.
 
 Enters: the text of `.env`. Leaves: variables; a variable that is already set always wins.
 """

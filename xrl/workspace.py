@@ -1,4 +1,4 @@
-"""A retraining's own checkout: a git worktree at a clean commit, its parameters written, data and cache shared.
+"""A retraining's own checkout: a git worktree at a clean commit and its parameters; data and cache shared.
 
 Enters: the main checkout and a `Request`. Leaves: `var/workspaces/NAME`, complete or not at all: the record
 `NAME.json` beside it is written last, so a workspace without one is made anew.
@@ -32,7 +32,7 @@ _SYMBOL = re.compile(r"^[A-Z0-9]{3,30}$")
 
 @dataclass(frozen=True)
 class Request:
-    """One retraining: `world` is a sandbox world or `live`; `as_of` is UTC, candles closed by then are used."""
+    """One retraining: `world` is a sandbox world or `live`; candles closed by `as_of` (UTC) are used."""
 
     run_id: str
     world: str
