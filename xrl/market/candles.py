@@ -1,4 +1,4 @@
-"""Pure arithmetic on candles. Enters: one symbol's arrays in time order. Leaves: arrays of the same length."""
+"""Arithmetic on candles. Enters: one symbol's arrays in time order. Leaves: arrays of the same length."""
 
 import numpy as np
 from numpy.typing import NDArray
