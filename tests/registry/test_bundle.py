@@ -111,3 +111,10 @@ def test_canonical_json_sorts_keys_and_turns_nan_into_null() -> None:
     value = {"b": float("nan"), "a": [1.5, float("inf")], "c": {"z": 1, "y": "ü"}}
     assert json.loads(bundle.canonical_json(value)) == {"a": [1.5, None], "b": None, "c": {"y": "ü", "z": 1}}
     assert bundle.canonical_json({"b": 1, "a": 2}) == bundle.canonical_json({"a": 2, "b": 1})
+
+
+def test_a_whole_bundle_that_is_not_the_expected_one_is_refused(tmp_path: Path) -> None:
+    written = bundle.write_bundle(tmp_path / "bundle", files())
+    assert bundle.open_bundle(written.path, expected_digest=written.digest) == written
+    with pytest.raises(BundleError, match="another bundle: expected digest 000000000000"):
+        bundle.open_bundle(written.path, expected_digest="0" * 64)

@@ -1,7 +1,8 @@
 """The bundle: one folder holding everything that is promoted and served, sealed by checksums.
 
-Enters: the bytes of its files. Leaves: a folder whose `checksums.json` names every file's SHA-256
-and one digest of the whole. Identical contents give an identical digest: no clock, no host and no key order enters it.
+Enters: the bytes of its files. Leaves: a folder whose `checksums.json` names every file's SHA-256 and one
+digest of the whole. Identical contents give an identical digest: no clock, no host and no key order
+enters it.
 """
 
 import hashlib
@@ -11,7 +12,7 @@ import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from xrl.errors import BundleError
 
@@ -51,6 +52,13 @@ class Bundle:
         return json.loads((self.path / name).read_bytes())
 
 
+class Parity(NamedTuple):
+    """What replaying a bundle's golden pairs found."""
+
+    difference: float  # largest absolute difference of any probability
+    disagreements: int  # pairs whose class or action differs although their top two stand clearly apart
+
+
 def canonical_json(value: object) -> bytes:
     """UTF-8 JSON with sorted keys; NaN and infinity, which JSON does not know, become null."""
     text = json.dumps(_finite(value), sort_keys=True, ensure_ascii=False, allow_nan=False, indent=1)
@@ -75,8 +83,12 @@ def write_bundle(target: Path, files: Mapping[str, bytes]) -> Bundle:
     return Bundle(target, str(seal["digest"]))
 
 
-def open_bundle(path: Path) -> Bundle:
+def open_bundle(path: Path, expected_digest: str | None = None) -> Bundle:
     """Check every file of the bundle at `path` against its checksums.
+
+    Args:
+        path: the bundle's folder.
+        expected_digest: what another record says the whole has, if any.
 
     Raises:
         BundleError: the folder or a file in it is missing, changed, unexpected or of another schema.
@@ -98,6 +110,11 @@ def open_bundle(path: Path) -> Bundle:
     if _digest(sums) != digest:
         raise BundleError(
             f"{path / CHECKSUMS}: the digest does not belong to its files; write the bundle again"
+        )
+    if expected_digest not in (None, digest):
+        raise BundleError(
+            f"{path} is another bundle: expected digest {str(expected_digest)[:12]}, received {digest[:12]}; "
+            "register it anew with `xrl register`"
         )
     return Bundle(path, digest)
 

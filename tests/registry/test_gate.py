@@ -1,0 +1,221 @@
+"""Truths of the promotion gate: what passes, and one test for every reason to refuse."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.registry.evidence import evidence, interval, metrics, track
+
+from xrl.config import GateParams, load_config
+from xrl.registry.bundle import Parity
+from xrl.registry.gate import Evidence, Track, judge, recipe_hash
+
+PARAMS: GateParams = load_config(Path(__file__).parents[2] / "params.yaml").gate
+
+
+def refused(found: Evidence, params: GateParams = PARAMS) -> list[str]:
+    decision = judge(found, params)
+    assert decision.promote == (not decision.refusals)
+    for check in decision.refusals:
+        assert check.reason
+        assert check.name in check.sentence()
+        assert "fails" in check.sentence()
+    return [check.name for check in decision.refusals]
+
+
+def test_a_first_candidate_within_every_bound_is_promoted() -> None:
+    decision = judge(evidence(), PARAMS)
+    assert decision.promote, [check.sentence() for check in decision.refusals]
+    assert decision.kind == "first"
+    assert not decision.already_champion
+
+
+def test_a_decision_says_what_it_did_not_judge_and_survives_json() -> None:
+    found = json.loads(json.dumps(judge(evidence(), PARAMS).as_json()))
+    assert found["promote"] is True
+    assert [text.partition(":")[0] for text in found["not_judged"]] == [
+        "deflated Sharpe",
+        "checklist of the presets",
+        "causality",
+    ]
+    assert {"name", "figure", "relation", "bound", "passed", "reason"} == set(found["checks"][0])
+
+
+def test_a_refusal_names_figure_bound_and_reason() -> None:
+    [check] = judge(evidence(prediction__f1_macro=interval(0.331, 0.32, 0.34)), PARAMS).refusals
+    assert check.sentence() == "f1_macro 0.331 >= 0.34 fails: F1 macro is below its floor"
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("f1_macro", {"prediction__f1_macro": interval(0.339, 0.33, 0.35)}),
+        ("f1_minus_volatility_only", {"prediction__f1_minus_volatility_only__low": 0.0}),
+        ("f1_minus_lightgbm", {"prediction__f1_minus_lightgbm__low": -0.0101}),
+        ("accuracy_minus_majority", {"prediction__accuracy_minus_majority__low": -0.001}),
+        ("direction", {"prediction__direction_accuracy__low": 0.5}),
+        ("ic", {"prediction__ic__low": 0.0}),
+        ("positive_folds", {"folds": [{"ic": 0.1}, {"ic": -0.1}]}),
+        ("ece", {"prediction__ece": 0.051}),
+        ("sharpe", {"trading__sharpe__value": 0.69}),
+        ("sharpe_low", {"trading__sharpe__low": 0.0}),
+        ("sharpe_over_random_timing", {"baselines__random_timing__p95": 1.6}),
+        ("sharpe_over_buy_and_hold", {"baselines__buy_and_hold__sharpe": 1.61}),
+        ("sharpe_costs_x2", {"trading__sharpe_costs_x2": 0.0}),
+        ("max_drawdown", {"trading__max_drawdown": 0.46}),
+        ("liquidations", {"trading__liquidations": 1}),
+        ("class_share", {"prediction__share_buy": 0.91}),
+        ("refit_class_share", {"refit__share_hold": 0.91}),
+        ("refit_rank_correlation", {"refit__rank_correlation": 0.29}),
+        ("refit_action_agreement", {"refit__action_agreement": 0.29}),
+        ("null_f1", {"prediction__null_f1": 0.37}),
+        ("null_direction", {"prediction__null_direction": 0.46}),
+        ("alarm_f1_macro", {"prediction__f1_macro": interval(0.431, 0.42, 0.44)}),
+        ("alarm_direction_accuracy", {"prediction__direction_accuracy": interval(0.561, 0.55, 0.57)}),
+        ("alarm_ic", {"prediction__ic": interval(0.101, 0.08, 0.12)}),
+        ("alarm_sharpe", {"trading__sharpe": interval(3.1, 1.0, 4.0)}),
+        ("alarm_sharpe_year", {"trading__sharpe_year": {"2024": 4.1, "2025": 1.0}}),
+        ("alarm_span", {"start": None}),
+    ],
+)
+def test_each_figure_out_of_bounds_refuses_and_alone(name: str, changes: dict[str, object]) -> None:
+    assert refused(evidence(**changes)) == [name]
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("f1_minus_volatility_only", {"prediction__f1_minus_volatility_only": None}),
+        ("ece", {"prediction__ece": float("nan")}),
+        ("sharpe_over_random_timing", {"baselines__random_timing": {}}),
+        ("positive_folds", {"folds": []}),
+        ("null_f1", {"prediction__null_f1": None}),
+        ("refit_class_share", {"refit__share_buy": None}),
+        ("max_drawdown", {"trading__max_drawdown": "deep"}),
+        ("liquidations", {"trading__liquidations": False}),
+    ],
+)
+def test_what_was_not_measured_refuses(name: str, changes: dict[str, object]) -> None:
+    assert refused(evidence(**changes)) == [name]
+    assert "not measured" in judge(evidence(**changes), PARAMS).refusals[0].sentence()
+
+
+def test_empty_metrics_refuse_without_a_crash() -> None:
+    found = Evidence(Track("a", "r", track()), {}, Parity(0.0, 0), 1e-4, None)
+    assert len(refused(found)) > 20
+
+
+def test_models_that_export_to_something_else_refuse() -> None:
+    assert refused(evidence(parity=Parity(2e-4, 0))) == ["parity_difference"]
+    assert refused(evidence(parity=Parity(1e-6, 1))) == ["parity_disagreements"]
+
+
+@pytest.mark.parametrize("side", [1.0, -1.0, 0.0])
+def test_a_policy_that_is_all_buy_all_sell_or_all_hold_refuses(side: float) -> None:
+    collapsed = track().assign(exposure=side)
+    assert refused(evidence(challenger=Track("a", "r", collapsed))) == ["side_share"]
+
+
+def test_the_null_may_stand_further_off_when_the_track_is_noisy() -> None:
+    noisy = {"prediction__f1_macro": interval(0.40, 0.36, 0.44)}  # standard error 0.0204, 2.6 of them 0.053
+    assert refused(evidence(prediction__null_f1=0.37, **noisy)) == []
+
+
+def test_alarm_bounds_widen_with_the_root_of_a_short_track() -> None:
+    quarter = {"start": "2024-01-01T00:00:00+00:00", "end": "2024-04-01T07:30:00+00:00"}  # a quarter of a year
+    good = interval(0.619, 0.55, 0.66)
+    assert refused(evidence(prediction__direction_accuracy=good, **quarter)) == []
+    assert refused(evidence(prediction__direction_accuracy=interval(0.621, 0.55, 0.66), **quarter)) == [
+        "alarm_direction_accuracy"
+    ]
+
+
+def test_a_year_mostly_outside_the_track_raises_no_alarm() -> None:
+    years = {"2024": 1.0, "2025": 1.0, "2026": 9.0}
+    end = "2026-02-01T00:00:00+00:00"
+    assert refused(evidence(trading__sharpe_year=years, end=end)) == []
+
+
+def test_a_world_with_a_ceiling_sets_its_own_alarm_bounds() -> None:
+    strong = {
+        "prediction__f1_macro": interval(0.47, 0.45, 0.49),
+        "prediction__direction_accuracy": interval(0.57, 0.55, 0.59),
+        "prediction__ic": interval(0.2, 0.18, 0.22),
+        "trading__sharpe": interval(5.0, 3.0, 7.0),
+        "trading__sharpe_year": {"2024": 5.5},
+    }
+    ceiling = {"f1_macro": 0.48, "direction_accuracy": 0.58, "sharpe": 6.0}
+    assert refused(evidence(**strong, ceiling=ceiling)) == []
+    assert len(refused(evidence(**strong))) == 5
+    above = {**strong, "prediction__f1_macro": interval(0.505, 0.5, 0.51)}  # ceiling * 1.05 = 0.504
+    assert refused(evidence(**above, ceiling=ceiling)) == ["alarm_f1_macro"]
+
+
+def test_a_low_ceiling_never_lowers_a_bound() -> None:
+    ceiling = {"f1_macro": 0.333, "direction_accuracy": 0.5, "sharpe": -1.0}
+    assert refused(evidence(ceiling=ceiling)) == []
+
+
+def test_an_identical_bundle_is_already_champion() -> None:
+    decision = judge(evidence(champion=Track("digest-a", "recipe-a", track())), PARAMS)
+    assert decision.already_champion
+    assert not decision.promote
+    assert decision.checks == ()
+
+
+def champion(recipe: str, **of_track: Any) -> Track:
+    return Track("digest-b", recipe, track(**of_track))
+
+
+def test_an_upgrade_must_be_better_than_the_champion() -> None:
+    better = Track("digest-a", "recipe-a", track(drift=0.002))
+    decision = judge(evidence(champion("recipe-b", seed=0), better), PARAMS)
+    assert decision.kind == "upgrade"
+    assert decision.promote, [check.sentence() for check in decision.refusals]
+    equal = evidence(champion("recipe-b", drift=0.0005, seed=1), Track("digest-a", "recipe-a", track(seed=2)))
+    assert "upgrade_superior" in refused(equal)
+
+
+def test_an_upgrade_with_a_worse_f1_is_refused() -> None:
+    worse = Track("digest-a", "recipe-a", track(drift=0.002, skilled=False))
+    assert "upgrade_f1" in refused(evidence(champion("recipe-b"), worse))
+
+
+def test_a_refresh_need_only_not_be_worse() -> None:
+    same = judge(evidence(champion("recipe-a"), Track("digest-a", "recipe-a", track())), PARAMS)
+    assert same.kind == "refresh"
+    assert same.promote, [check.sentence() for check in same.refusals]
+    worse = Track("digest-a", "recipe-a", track(drift=-0.002))
+    assert refused(evidence(champion("recipe-a"), worse)) == ["refresh_inferior"]
+
+
+def test_tracks_without_common_days_are_not_compared() -> None:
+    later = track()
+    later["timestamp"] = later["timestamp"] + pd.Timedelta(days=55)
+    found = evidence(champion("recipe-b"), Track("digest-a", "recipe-a", later))
+    [check] = judge(found, PARAMS).refusals
+    assert (check.name, check.figure) == ("common_days", 5.0)
+
+
+def test_judging_twice_gives_the_same_decision() -> None:
+    found = evidence(champion("recipe-b"), Track("digest-a", "recipe-a", track(drift=0.001)))
+    assert judge(found, PARAMS) == judge(found, PARAMS)
+
+
+def test_a_recipe_is_its_parameters_less_the_bars_it_saw() -> None:
+    params = load_config(Path(__file__).parents[2] / "params.yaml").model_dump(mode="json")
+    base = recipe_hash(params)
+    later = {**params, "snapshot": {**params["snapshot"], "as_of": "2027-01-01", "days": 30}}
+    bounds = {**params, "gate": {**params["gate"], "f1_floor": 0.0}}
+    other = {**params, "experts": {**params["experts"], "seed": 1}}
+    assert recipe_hash(later) == base == recipe_hash(bounds)
+    assert recipe_hash(other) != base
+
+
+def test_good_metrics_are_not_shared_between_tests() -> None:
+    metrics(trading__sharpe__low=-5.0)
+    assert metrics()["trading"]["sharpe"]["low"] == 0.4
+    assert np.isclose(metrics()["trading"]["sharpe"]["value"], 1.6)

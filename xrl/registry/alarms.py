@@ -1,0 +1,128 @@
+"""What looks too good, and what is left when there is nothing to foresee: both point to a leak. Pure.
+
+Enters: the metrics that a bundle carries and the section `gate`. Leaves: `Check`s. Bounds: evaluation.md.
+"""
+
+import math
+from datetime import datetime
+from typing import Any
+
+from xrl.config import GateParams
+from xrl.registry.checks import Check, Metrics, compare, figure_at
+
+_DAYS_OF_A_YEAR = 365.25
+#: A calendar year has a Sharpe of its own when the track covers at least this share of it.
+_COVERED_YEAR = 0.5
+#: Standard errors that a null may stand off chance.
+_NULL_ERRORS = 2.6
+#: Width of a 95 % interval in standard errors.
+_INTERVAL_ERRORS = 2 * 1.96
+_TOO_GOOD = "too good to be true: look for a leak before anything else"
+
+
+def alarms(metrics: Metrics, params: GateParams) -> list[Check]:
+    """Figures that an honest model does not reach; a world with a known ceiling sets its own bounds.
+
+    The bounds for direction and Sharpe are meant for tracks of one year and three. On a shorter track the
+    sampling error grows with the root of the missing time, and so does the bound's distance from chance.
+    """
+    years = _span_years(metrics)
+    if years is None:
+        return [compare("alarm_span", None, ">", 0.0, "the track's start and end are not recorded")]
+    direction = 0.5 + (params.alarm_direction - 0.5) / math.sqrt(min(years, 1.0))
+    sharpe = params.alarm_sharpe / math.sqrt(min(years, 3.0) / 3.0)
+    bounds = {
+        "f1_macro": _raised(params.alarm_f1, metrics, "f1_macro", params),
+        "direction_accuracy": _raised(direction, metrics, "direction_accuracy", params),
+        "ic": _raised(params.alarm_ic, metrics, "ic", params),
+    }
+    checks = [
+        compare(f"alarm_{name}", figure_at(metrics, f"prediction.{name}.value"), "<=", bound, _TOO_GOOD)
+        for name, bound in bounds.items()
+    ]
+    whole = _raised(sharpe, metrics, "sharpe", params)
+    checks.append(compare("alarm_sharpe", figure_at(metrics, "trading.sharpe.value"), "<=", whole, _TOO_GOOD))
+    best = _best_year(metrics)
+    if best is not None:
+        year = _raised(params.alarm_sharpe_year, metrics, "sharpe", params)
+        checks.append(compare("alarm_sharpe_year", best, "<=", year, _TOO_GOOD))
+    return checks
+
+
+def null(metrics: Metrics, chance_f1: float | None, params: GateParams) -> list[Check]:
+    """Labels shifted in time leave nothing to foresee.
+
+    `chance_f1` is the F1 macro of guessing with the track's own class shares. The bound is the parameter
+    or 2.6 block-bootstrap standard errors, read off the interval of the unshifted figure.
+    """
+    reason = "something is foreseen in labels shifted in time: features or folds leak"
+    return [
+        compare(
+            f"null_{name}",
+            _distance(figure_at(metrics, f"prediction.null_{name}"), chance),
+            "<=",
+            max(bound, _NULL_ERRORS * _standard_error(metrics, f"prediction.{interval}")),
+            reason,
+        )
+        for name, interval, chance, bound in (
+            ("f1", "f1_macro", chance_f1, params.null_f1),
+            ("direction", "direction_accuracy", 0.5, params.null_direction),
+        )
+    ]
+
+
+def _raised(bound: float, metrics: Metrics, name: str, params: GateParams) -> float:
+    """`bound`, or the world's ceiling with its factor where that is higher."""
+    ceiling = figure_at(metrics, f"ceiling.{name}")
+    if ceiling is None and name == "ic":
+        ceiling = _ic_of_direction(figure_at(metrics, "ceiling.direction_accuracy"))
+    return bound if ceiling is None else max(bound, ceiling * params.alarm_ceiling_factor)
+
+
+def _ic_of_direction(accuracy: float | None) -> float | None:
+    """Correlation of two jointly normal series whose signs agree this often: sin(pi (accuracy - 1/2))."""
+    return None if accuracy is None else math.sin(math.pi * (accuracy - 0.5))
+
+
+def _standard_error(metrics: Metrics, path: str) -> float:
+    low, high = figure_at(metrics, f"{path}.low"), figure_at(metrics, f"{path}.high")
+    return 0.0 if low is None or high is None else (high - low) / _INTERVAL_ERRORS
+
+
+def _distance(figure: float | None, chance: float | None) -> float | None:
+    return None if figure is None or chance is None else abs(figure - chance)
+
+
+def _span(metrics: Metrics) -> tuple[datetime, datetime] | None:
+    start, end = metrics.get("start"), metrics.get("end")
+    if not isinstance(start, str) or not isinstance(end, str):
+        return None
+    return datetime.fromisoformat(start), datetime.fromisoformat(end)
+
+
+def _span_years(metrics: Metrics) -> float | None:
+    span = _span(metrics)
+    if span is None or span[1] <= span[0]:
+        return None
+    return (span[1] - span[0]).total_seconds() / 86400 / _DAYS_OF_A_YEAR
+
+
+def _best_year(metrics: Metrics) -> float | None:
+    """Largest Sharpe of the calendar years that the track covers well enough; None when it covers none."""
+    trading: Any = metrics.get("trading", {})
+    span = _span(metrics)
+    if span is None or not isinstance(trading, dict):
+        return None
+    years = trading.get("sharpe_year") or {}
+    known = [
+        value
+        for year in years
+        if _covered(int(year), *span) >= _COVERED_YEAR and (value := figure_at(years, year)) is not None
+    ]
+    return max(known, default=None)
+
+
+def _covered(year: int, start: datetime, end: datetime) -> float:
+    first = datetime(year, 1, 1, tzinfo=start.tzinfo)
+    last = datetime(year + 1, 1, 1, tzinfo=start.tzinfo)
+    return max((min(end, last) - max(start, first)) / (last - first), 0.0)

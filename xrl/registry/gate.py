@@ -1,0 +1,183 @@
+"""The promotion gate: evidence and bounds in, one decision with every figure out. Pure.
+
+What is judged is the recipe's out-of-sample walk-forward track; what is promoted is that recipe refit on
+everything, which has no score of its own and must agree with the last fold's models (architecture.md).
+Source of the checks: evaluation.md, "Promotion gate". Not judged here yet, and said so in every decision:
+`NOT_JUDGED`.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+import pandas as pd
+
+from xrl import columns
+from xrl.config import GateParams
+from xrl.registry import alarms, checks
+from xrl.registry.bundle import Parity, canonical_json
+from xrl.registry.checks import Check
+from xrl.registry.comparison import compare_tracks
+
+Kind = Literal["first", "upgrade", "refresh"]
+
+#: Parts of evaluation.md's gate that need what later issues bring.
+NOT_JUDGED: Final = (
+    "deflated Sharpe: needs the ledger of all recipes tried",
+    "checklist of the presets: needs the training curves of every fold",
+    "causality: the prefix tests of `make test` stand for it",
+)
+#: What a recipe is: the sections that training and trading depend on, less what says which bars they saw.
+_RECIPE = ("market", "snapshot", "features", "labels", "experts", "oof", "policy", "backtest", "refit")
+_NOT_RECIPE = {"snapshot": ("as_of", "days")}
+
+
+@dataclass(frozen=True)
+class Track:
+    """A bundle as the gate knows it: `track` is the table of `stages/backtest/track.parquet`."""
+
+    digest: str
+    recipe: str
+    track: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that a decision rests on."""
+
+    challenger: Track
+    metrics: Mapping[str, Any]
+    parity: Parity
+    parity_tolerance: float
+    champion: Track | None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Promote or not, and every check that led there."""
+
+    promote: bool
+    already_champion: bool
+    kind: Kind
+    checks: tuple[Check, ...]
+    not_judged: tuple[str, ...] = NOT_JUDGED
+
+    @property
+    def refusals(self) -> tuple[Check, ...]:
+        return tuple(check for check in self.checks if not check.passed)
+
+    def as_json(self) -> dict[str, Any]:
+        """The decision as plain values, `gate/decision.json` in the registry."""
+        return {
+            "promote": self.promote,
+            "already_champion": self.already_champion,
+            "kind": self.kind,
+            "checks": [check._asdict() for check in self.checks],
+            "not_judged": list(self.not_judged),
+        }
+
+
+def judge(evidence: Evidence, params: GateParams) -> Decision:
+    """Weigh a challenger against the bounds, the baselines and the champion.
+
+    An identical bundle is already the champion: nothing is judged, nothing changes.
+    """
+    champion = evidence.champion
+    if champion is not None and champion.digest == evidence.challenger.digest:
+        return Decision(promote=False, already_champion=True, kind="refresh", checks=())
+    kind = _kind(evidence)
+    found = (*_own_checks(evidence, params), *_against_champion(evidence, kind, params))
+    return Decision(all(check.passed for check in found), already_champion=False, kind=kind, checks=found)
+
+
+def recipe_hash(params: Mapping[str, Any]) -> str:
+    """SHA-256 of the parameters that make a recipe; which bars it saw does not count."""
+    recipe = {
+        section: {
+            key: value for key, value in params[section].items() if key not in _NOT_RECIPE.get(section, ())
+        }
+        for section in _RECIPE
+    }
+    return hashlib.sha256(canonical_json(recipe)).hexdigest()
+
+
+def _own_checks(evidence: Evidence, params: GateParams) -> list[Check]:
+    metrics, track = evidence.metrics, evidence.challenger.track
+    return [
+        *(checks.apply(rule, metrics, params) for rule in checks.RULES),
+        checks.lightgbm(metrics, params),
+        checks.folds(metrics, params),
+        *checks.collapse(metrics, _side_share(track), params),
+        *_parity(evidence),
+        *alarms.null(metrics, _chance_f1(track), params),
+        *alarms.alarms(metrics, params),
+    ]
+
+
+def _parity(evidence: Evidence) -> list[Check]:
+    parity, tolerance = evidence.parity, evidence.parity_tolerance
+    apart = "the exported models do not compute what the trained ones computed"
+    return [
+        checks.compare("parity_difference", parity.difference, "<=", tolerance, apart),
+        checks.compare("parity_disagreements", float(parity.disagreements), "<=", 0.0, apart),
+    ]
+
+
+def _kind(evidence: Evidence) -> Kind:
+    if evidence.champion is None:
+        return "first"
+    return "refresh" if evidence.champion.recipe == evidence.challenger.recipe else "upgrade"
+
+
+def _against_champion(evidence: Evidence, kind: Kind, params: GateParams) -> list[Check]:
+    """Superior for another recipe, non-inferior for the same one on newer data (evaluation.md)."""
+    if evidence.champion is None:
+        return []
+    found = compare_tracks(evidence.challenger.track, evidence.champion.track, params)
+    days = checks.compare(
+        "common_days",
+        float(found.days),
+        ">=",
+        float(params.min_common_days),
+        "the tracks share too few out-of-sample days to be compared",
+    )
+    if not days.passed:
+        return [days]
+    if kind == "refresh":
+        worse = f"the refresh may cost more than {params.refresh_sharpe_margin} of Sharpe"
+        inferior = found.inferior
+        return [
+            days,
+            checks.compare("refresh_inferior", inferior, "<=", params.refresh_probability, worse),
+        ]
+    better = "the upgrade's Sharpe is not shown to be better than the champion's"
+    f1 = "the upgrade's F1 is worse than the champion's"
+    return [
+        days,
+        checks.compare("upgrade_superior", found.superior, ">=", params.upgrade_probability, better),
+        checks.compare("upgrade_f1", found.f1_difference, ">=", -params.upgrade_f1_margin, f1),
+    ]
+
+
+def _side_share(track: pd.DataFrame) -> float | None:
+    """Largest share of bars that the policy is long, short or flat."""
+    if track.empty:
+        return None
+    sides = np.sign(track["exposure"].to_numpy())
+    return max(float((sides == side).mean()) for side in (-1.0, 0.0, 1.0))
+
+
+def _chance_f1(track: pd.DataFrame) -> float | None:
+    """F1 macro of guessing with the track's class shares p (predicted), q (true): mean 2pq / (p + q)."""
+    labelled = track.dropna(subset=[columns.LABEL])
+    if labelled.empty:
+        return None
+    predicted = labelled[list(columns.probability_columns("committee"))].to_numpy().argmax(axis=1)
+    true = labelled[columns.LABEL].to_numpy()
+    scores = []
+    for index in range(len(columns.CLASSES)):
+        p, q = float((predicted == index).mean()), float((true == index).mean())
+        scores.append(2 * p * q / (p + q) if p + q > 0 else 0.0)
+    return sum(scores) / len(scores)
