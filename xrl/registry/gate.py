@@ -14,12 +14,12 @@ from typing import Any, Final, Literal
 import numpy as np
 import pandas as pd
 
-from xrl import columns
 from xrl.config import GateParams
+from xrl.evaluation import metrics
 from xrl.registry import alarms, checks
 from xrl.registry.bundle import Parity, canonical_json
 from xrl.registry.checks import Check
-from xrl.registry.comparison import compare_tracks
+from xrl.registry.comparison import committee_confusion, compare_tracks
 
 Kind = Literal["first", "upgrade", "refresh"]
 
@@ -104,15 +104,15 @@ def recipe_hash(params: Mapping[str, Any]) -> str:
 
 
 def _own_checks(evidence: Evidence, params: GateParams) -> list[Check]:
-    metrics, track = evidence.metrics, evidence.challenger.track
+    figures, track = evidence.metrics, evidence.challenger.track
     return [
-        *(checks.apply(rule, metrics, params) for rule in checks.RULES),
-        checks.lightgbm(metrics, params),
-        checks.folds(metrics, params),
-        *checks.collapse(metrics, _side_share(track), params),
+        *(checks.apply(rule, figures, params) for rule in checks.RULES),
+        checks.lightgbm(figures, params),
+        checks.folds(figures, params),
+        *checks.collapse(figures, _side_share(track), params),
         *_parity(evidence),
-        *alarms.null(metrics, _chance_f1(track), params),
-        *alarms.alarms(metrics, params),
+        *alarms.null(figures, _chance_f1(track), params),
+        *alarms.alarms(figures, params),
     ]
 
 
@@ -170,14 +170,6 @@ def _side_share(track: pd.DataFrame) -> float | None:
 
 
 def _chance_f1(track: pd.DataFrame) -> float | None:
-    """F1 macro of guessing with the track's class shares p (predicted), q (true): mean 2pq / (p + q)."""
-    labelled = track.dropna(subset=[columns.LABEL])
-    if labelled.empty:
-        return None
-    predicted = labelled[list(columns.probability_columns("committee"))].to_numpy().argmax(axis=1)
-    true = labelled[columns.LABEL].to_numpy()
-    scores = []
-    for index in range(len(columns.CLASSES)):
-        p, q = float((predicted == index).mean()), float((true == index).mean())
-        scores.append(2 * p * q / (p + q) if p + q > 0 else 0.0)
-    return sum(scores) / len(scores)
+    """F1 macro of dealing the track's own calls out at random."""
+    matrix = committee_confusion(track)
+    return float(metrics.f1_macro(metrics.chance(matrix))) if matrix.sum() > 0 else None
