@@ -43,7 +43,7 @@ class Failure(NamedTuple):
     """A broken rule: rows that break it, the first's time, and some of them."""
 
     rule: str
-    count: int
+    rows: int
     first_timestamp: str | None
     sample_rows: list[dict[str, Any]]
 
@@ -120,8 +120,10 @@ def _candle_rules() -> list[Rule]:
     ]
 
 
-def _between(column: str, low: float, high: float | None = None) -> Any:
-    return gxe.ExpectColumnValuesToBeBetween(column=column, min_value=low, max_value=high)
+def _between(column: str, low: float, high: float | None = None, strict_min: bool = False) -> Any:
+    return gxe.ExpectColumnValuesToBeBetween(
+        column=column, min_value=low, max_value=high, strict_min=strict_min
+    )
 
 
 def _of_type(column: str, name: str) -> Any:
@@ -198,7 +200,7 @@ def _put_away(
 
 def _message(kind: Kind, symbol: str, failures: list[Failure], folder: Path) -> str:
     broken = "; ".join(
-        f"rule '{one.rule}' broken by {one.count} row(s)"
+        f"rule '{one.rule}' broken by {one.rows} row(s)"
         + (f", first at {one.first_timestamp}" if one.first_timestamp else "")
         for one in failures
     )

@@ -45,6 +45,12 @@ def missing_spans(
     return [(block.index[0], block.index[-1] + HOUR) for _, block in absent.to_series().groupby(run)]
 
 
+def missing_hours(store: Store, symbol: str, interval: tuple[pd.Timestamp, pd.Timestamp]) -> int:
+    """Hours of `[start, end)` without a stored candle."""
+    spans = missing_spans(store.read(symbol, "1h", *interval)[c.TIMESTAMP], *interval)
+    return sum(int((last - first) / HOUR) for first, last in spans)
+
+
 def pull(
     exchange: Exchange,
     store: Store,

@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from xrl import columns as c
+from xrl.errors import ConfigError
 from xrl.sandbox import replay, worlds
 
 MAX_KLINES: Final = 1500
@@ -53,6 +54,20 @@ class Venue:
             return worlds.bars(world, symbol, start, end, self.seed)
         frame = replay.bars(self.replay_dir, symbol)
         return frame[(frame[c.TIMESTAMP] >= start) & (frame[c.TIMESTAMP] < end)]
+
+
+def open_venue(seed: int, replay_dir: Path | None) -> Venue:
+    """The venue of `xrl sandbox`.
+
+    Raises:
+        ConfigError: `replay_dir` is given and holds no candles.
+    """
+    if replay_dir is not None and not replay.symbols(replay_dir):
+        raise ConfigError(
+            f"the replay folder {replay_dir} holds no binance_perp_SYMBOL_1h.parquet; correct `--replay-dir` "
+            "or XRL_REPLAY_DIR"
+        )
+    return Venue(seed, replay_dir)
 
 
 Query = dict[str, str]
