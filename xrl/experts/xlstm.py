@@ -63,20 +63,22 @@ def mlstm(q: Any, k: Any, v: Any, i: Any, f: Any, eps: float = 1e-6) -> Any:
     """
     length = int(q.shape[2])
     (coarse_f, fine_f), (coarse_i, fine_i) = _split(-ops.softplus(-f)), _split(i)
-    coarse_sum, fine_sum = (
-        ops.cumsum(coarse_f, axis=-1),
-        ops.cumsum(fine_f, axis=-1),
-    )  # F: (batch, heads, time)
+    past = ops.tril(ops.ones((length, length)))  # (time, time)
+    coarse_sum, fine_sum = _running_sum(coarse_f, past), _running_sum(fine_f, past)  # F: (batch, heads, time)
     coarse_g, fine_g = coarse_i - coarse_sum, fine_i - fine_sum
     largest = ops.stop_gradient(running_max(coarse_g + fine_g))  # G: (batch, heads, time)
-    past = ops.tril(ops.ones((length, length), dtype="bool"))  # (time, time)
     exponent = ops.expand_dims(coarse_g, 2) - ops.expand_dims(largest, 3) + ops.expand_dims(fine_g, 2)
-    exponent = ops.where(past, exponent, _NEVER)
+    exponent = ops.where(past > 0, exponent, _NEVER)
     scores = ops.matmul(q, ops.transpose(k, (0, 1, 3, 2))) / math.sqrt(int(q.shape[-1]))
     weights = scores * ops.exp(exponent)  # C: (batch, heads, time, time)
     floor = ops.exp(ops.minimum(-(coarse_sum + largest) - fine_sum, _LARGEST_EXPONENT))
     total = ops.maximum(ops.abs(ops.sum(weights, axis=-1)), floor) + eps
     return ops.matmul(weights, v) / ops.expand_dims(total, -1)  # (batch, heads, time, value width)
+
+
+def _running_sum(x: Any, past: Any) -> Any:
+    """Sums so far along the last axis, as a product with the lower triangle: XLA's cumsum is quadratic."""
+    return ops.matmul(x, ops.transpose(past))
 
 
 def _split(x: Any) -> tuple[Any, Any]:

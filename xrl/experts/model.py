@@ -1,0 +1,49 @@
+"""An expert: features of a window in, class logits and a 256-wide embedding out.
+
+Every layer is causal, so training reads every position of a window while serving reads its last row.
+"""
+
+from typing import NamedTuple
+
+import keras
+
+from xrl.columns import CLASSES, EMBEDDING_WIDTH
+from xrl.experts.presets import Architecture
+from xrl.experts.xlstm import MLSTMBlock
+
+
+class Expert(NamedTuple):
+    """Two views of the same weights."""
+
+    every: keras.Model  # (batch, window, columns) -> logits (batch, window, 3)
+    last: keras.Model  # (batch, window, columns) -> logits (batch, 3), embedding (batch, 256)
+
+
+def build_expert(columns: int, window: int, shape: Architecture) -> Expert:
+    """A fresh expert; weights follow from `keras.utils.set_random_seed`.
+
+    Args:
+        columns: features of a bar.
+        window: bars in a window.
+        shape: widths and dropouts.
+    """
+    x = keras.Input((window, columns), name="x")
+    hidden = keras.layers.Dropout(shape.input_dropout, name="input_dropout")(x)
+    hidden = keras.layers.Dense(shape.units, name="stem")(hidden)  # (batch, window, units)
+    for number in range(shape.blocks):
+        block = MLSTMBlock(
+            shape.units,
+            shape.memory_size,
+            shape.heads,
+            shape.feedforward,
+            shape.dropout,
+            name=f"mlstm_{number}",
+        )
+        hidden = block(hidden)
+    hidden = keras.layers.LayerNormalization(center=False, epsilon=1e-5, name="final_norm")(hidden)
+    dropout = keras.layers.Dropout(shape.dropout, name="head_dropout")
+    embed = keras.layers.Dense(EMBEDDING_WIDTH, activation="silu", name="embedding")
+    classify = keras.layers.Dense(len(CLASSES), name="logits")
+    every = classify(embed(dropout(hidden)))  # (batch, window, 3)
+    embedding = embed(hidden[:, -1, :])  # (batch, 256)
+    return Expert(keras.Model(x, every), keras.Model(x, [classify(embedding), embedding]))
