@@ -34,7 +34,7 @@ def f1_per_class(matrix: Array) -> Array:
     """F1 of each class, `2 TP / (2 TP + FP + FN)`; (..., 3, 3) -> (..., 3)."""
     hits = np.diagonal(matrix, axis1=-2, axis2=-1)
     total = matrix.sum(axis=-1) + matrix.sum(axis=-2)
-    return np.divide(2.0 * hits, total, out=np.zeros(hits.shape), where=total > 0)
+    return _share(2.0 * hits, total)
 
 
 def f1_macro(matrix: Array) -> Array:

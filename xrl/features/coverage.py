@@ -37,6 +37,10 @@ class LeftOut:
     reason: str
     observed: bool
 
+    def as_dict(self) -> dict[str, object]:
+        """JSON form."""
+        return dict(self.__dict__)
+
 
 def left_out(training: NDArray[np.float64], min_coverage: float) -> tuple[LeftOut, ...]:
     """Columns of `table.FEATURES` without enough coverage, and flags that are constant.
