@@ -182,13 +182,13 @@ def pull(
 def validate(more: _More = None, symbols: _Symbols = None, world: _World = None) -> None:
     """Hold the stored history against the expectations that every pull must meet."""
     from xrl.market.expectations import validate
-    from xrl.market.store import TABLES, Store
+    from xrl.market.store import KINDS, Store
 
     market, _ = _chosen_market(world)
     paths = Paths(Path.cwd())
     store = Store(paths.market(market))
     for symbol in _chosen_symbols(symbols, more):
-        for kind in TABLES:
+        for kind in KINDS:
             rows = store.read(symbol, kind)
             if len(rows):
                 validate(kind, rows, symbol, paths.quarantine(market))
@@ -256,6 +256,7 @@ def _progress() -> "rich.progress.Progress":
 def main() -> None:
     """Entry point: a user's mistake ends in one clear line and exit code 1, a bug in its traceback."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", datefmt="%H:%M:%S")
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)  # tells its own registrations
     try:
         apply_environment(Path.cwd())
         app()

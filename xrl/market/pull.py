@@ -12,7 +12,6 @@ import pandas as pd
 
 from xrl import columns as c
 from xrl.market.exchange import Exchange
-from xrl.market.expectations import validate
 from xrl.market.store import Kind, Store
 
 HOUR: Final = pd.Timedelta(hours=1)
@@ -84,10 +83,16 @@ def pull(
             "open_interest": exchange.open_interest(symbol, first, last),
             "1h": candles,
         }
-        for kind, batch in batches.items():
-            if len(batch):
-                validate(kind, batch, symbol, quarantine)
+        _validate_all(batches, symbol, quarantine)
         for kind, batch in batches.items():
             if len(batch):
                 counts[kind] += store.write(symbol, kind, batch)
     return Pulled(counts["1h"], counts["funding"], counts["open_interest"], absent)
+
+
+def _validate_all(batches: dict[Kind, pd.DataFrame], symbol: str, quarantine: Path) -> None:
+    from xrl.market.expectations import validate  # takes seconds to import; not before there are rows
+
+    for kind, batch in batches.items():
+        if len(batch):
+            validate(kind, batch, symbol, quarantine)

@@ -21,6 +21,7 @@ from xrl import columns as c
 from xrl.errors import DataError
 
 Kind = Literal["1h", "funding", "open_interest"]
+KINDS: Final[tuple[Kind, ...]] = ("1h", "funding", "open_interest")
 TABLES: Final = MappingProxyType(
     {"1h": c.CANDLE, "funding": c.FUNDING, "open_interest": c.OPEN_INTEREST_TABLE}
 )
