@@ -1,0 +1,265 @@
+"""A small bundle that is real in every part: ONNX models, scalers, golden pairs computed by numpy over the full
+history (not by the server), and the candles they come from."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pandas as pd
+import yaml
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from xrl import columns
+from xrl.account.step import Account, terms_of
+from xrl.config import Config, load_config
+from xrl.env.observation import account_features, observation, observation_width
+from xrl.features import scaling, table
+from xrl.market.candles import horizon_volatility
+from xrl.registry.bundle import Bundle, canonical_json, write_bundle
+from tests.registry.evidence import metrics, track
+
+CONFIG: Config = load_config(Path(__file__).parents[2] / "params.yaml")
+SYMBOLS = ("BTCUSDT", "ETHUSDT")
+BAR_MS = 3_600_000
+START_MS = 1_700_000_000_000 // BAR_MS * BAR_MS
+WINDOW = 60
+REQUIRED_BARS = table.required_bars(WINDOW)
+BLOCK = 4
+EXPERT_COLUMNS = {"pattern": table.names("pattern"), "indicator": table.names("indicator")}
+STATE = (*columns.MARKET_STATE, *columns.REGIME_STATE)
+FLAT = {"exposure": 0.0, "equity": 1.0, "peak_equity": 1.0}
+LONG = {
+    "exposure": 0.95,
+    "equity": 1.1,
+    "peak_equity": 1.2,
+    "entry_price": 99.0,
+    "bars_held": 5,
+    "bars_since_trade": 5,
+    "last_trade_return": -0.01,
+    "target_exposure": 1.0,
+}
+
+
+def candles(symbol: str = "BTCUSDT", bars: int = 700, seed: int = 0) -> dict[str, list[float | None]]:
+    """`bars` hourly candles of a random walk in the service's format; funding every 8 hours, null elsewhere."""
+    rng = np.random.default_rng([seed, *symbol.encode()])
+    close = 100.0 * np.exp(np.cumsum(rng.normal(0, 0.01, bars)))
+    open_ = np.concatenate([[100.0], close[:-1]])
+    high = np.maximum(open_, close) * (1 + rng.uniform(0, 0.004, bars))
+    low = np.minimum(open_, close) * (1 - rng.uniform(0, 0.004, bars))
+    volume = rng.lognormal(3, 0.5, bars)
+    taker = volume * rng.uniform(0.3, 0.7, bars)
+    time = START_MS + BAR_MS * np.arange(bars)
+    funding = np.where(time % (8 * BAR_MS) == 0, rng.normal(1e-4, 5e-5, bars), np.nan)
+    found = {
+        "timestamp": time,
+        "open": open_,
+        "high": high,
+        "low": low,
+        "close": close,
+        "volume": volume,
+        "quote_volume": volume * close,
+        "trades": np.floor(volume * 10),
+        "taker_buy_volume": taker,
+        "taker_buy_quote_volume": taker * close,
+        "funding_rate": funding,
+        "open_interest": 1e4 + np.cumsum(rng.normal(0, 10, bars)),
+    }
+    return {
+        name: [None if np.isnan(x) else x.item() for x in np.asarray(values)]
+        for name, values in found.items()
+    }
+
+
+def newest(
+    found: Mapping[str, list[float | None]], bars: int = REQUIRED_BARS
+) -> dict[str, list[float | None]]:
+    return {name: values[-bars:] for name, values in found.items()}
+
+
+def files(seed: int = 0, **changes: object) -> dict[str, bytes]:
+    """Every file of a bundle whose models have random weights drawn from `seed`."""
+    rng = np.random.default_rng(seed)
+    history = {symbol: candles(symbol) for symbol in SYMBOLS}
+    features = {symbol: _features(found) for symbol, found in history.items()}
+    stacked = np.concatenate(list(features.values()))
+    scalers = {
+        name: scaling.fit(stacked[:, table.positions(names)], names)
+        for name, names in {**EXPERT_COLUMNS, "policy": STATE}.items()
+    }
+    weights = {
+        name: (rng.normal(0, 0.3, (len(names), 3)), rng.normal(0, 0.3, (len(names), BLOCK)))
+        for name, names in EXPERT_COLUMNS.items()
+    }
+    policy = rng.normal(0, 0.5, (observation_width(2 * BLOCK), len(columns.ACTIONS)))
+    world = _World(history, features, scalers, weights, policy)
+    pairs = [
+        world.pair(symbol, end, account)
+        for symbol, end, account in (("BTCUSDT", 500, FLAT), ("ETHUSDT", 640, LONG), ("BTCUSDT", 699, LONG))
+    ]
+    params = CONFIG.model_dump(mode="json")
+    del params["gate"]
+    return {
+        **{f"{name}.onnx": _expert(*weights[name]) for name in columns.EXPERTS},
+        "policy.onnx": _policy(policy),
+        **{f"scaler_{name}.json": scaler.to_json().encode() for name, scaler in scalers.items()},
+        "features.json": canonical_json(
+            {
+                "symbols": SYMBOLS,
+                "bar_ms": BAR_MS,
+                "window_bars": WINDOW,
+                "required_bars": REQUIRED_BARS,
+                "params": CONFIG.features.model_dump(mode="json"),
+                "schemas": {name: table.schema_hash(scaler.columns) for name, scaler in scalers.items()},
+                "neutral": [],
+            }
+        ),
+        "labels.json": canonical_json(
+            {
+                "params": CONFIG.labels.model_dump(mode="json"),
+                "percentiles": {
+                    "confidence": np.linspace(0, 0.8, 101).tolist(),
+                    "pattern": np.linspace(0, 1, 101).tolist(),
+                    "indicator": np.linspace(0, 1, 101).tolist(),
+                },
+            }
+        ),
+        "account.json": canonical_json(CONFIG.backtest.model_dump(mode="json")),
+        "golden.json": canonical_json({"tolerance": 1e-4, "pairs": pairs}),
+        "metrics.json": canonical_json(metrics(**changes)),
+        "track.parquet": _parquet(track(seed=seed)),
+        "lineage.json": canonical_json(
+            {
+                "as_of": "2023-12-14T00:00:00+00:00",
+                "git_commit": "0" * 40,
+                "samples": 1000,
+                "stale_after_days": 14,
+                "market": "planted",
+            }
+        ),
+        "params.yaml": yaml.safe_dump(params, sort_keys=True).encode(),
+    }
+
+
+def bundle(folder: Path, seed: int = 0, **changes: object) -> Bundle:
+    return write_bundle(folder, files(seed, **changes))
+
+
+class _World:
+    """The batch path of the tiny models: numpy over the full history."""
+
+    def __init__(self, history: Any, features: Any, scalers: Any, weights: Any, policy: Any) -> None:
+        self.history, self.features, self.scalers = history, features, scalers
+        self.weights, self.policy = weights, policy
+
+    def pair(self, symbol: str, end: int, account: dict[str, float]) -> dict[str, Any]:
+        """The window of candles whose newest is `end`, and what the batch path says of it."""
+        found, blocks = {}, []
+        for name in columns.EXPERTS:
+            scaled = self._scaled(symbol, name)[end - WINDOW + 1 : end + 1]
+            mean = scaled.mean(axis=0, dtype=np.float64)
+            found[name] = _softmax(mean @ self.weights[name][0])
+            blocks.append((mean @ self.weights[name][1]).astype(np.float32))
+        state = self._scaled(symbol, "policy")[end]
+        seen = observation(
+            np.concatenate(blocks), state[:10], self._account(symbol, end, account), state[10:]
+        ).astype(np.float64)
+        expected = {
+            **found,
+            "committee": (found["pattern"] + found["indicator"]) / 2,
+            "action": _softmax(seen @ self.policy),
+        }
+        history = self.history[symbol]
+        return {
+            "symbol": symbol,
+            "candles": {name: values[end + 1 - REQUIRED_BARS : end + 1] for name, values in history.items()},
+            "account": account,
+            "expected": {name: values.tolist() for name, values in expected.items()},
+        }
+
+    def _scaled(self, symbol: str, name: str) -> NDArray[np.float32]:
+        scaler = self.scalers[name]
+        return scaler.transform(self.features[symbol][:, table.positions(scaler.columns)])
+
+    def _account(self, symbol: str, end: int, state: dict[str, float]) -> NDArray[np.float64]:
+        close = np.array(self.history[symbol]["close"])
+        price, equity = close[end], state["equity"]
+        quantity = state["exposure"] * equity / price
+        entry = state.get("entry_price", 0.0)
+        account = Account(
+            wallet=equity - quantity * (price - entry),
+            quantity=quantity,
+            entry=entry,
+            target=0.0,
+            equity=equity,
+            peak=state["peak_equity"],
+            held=float(state.get("bars_held", 0)),
+            idle=float(state.get("bars_since_trade", 0)),
+            last_trade=state.get("last_trade_return", 0.0),
+        )
+        labels = CONFIG.labels
+        sigma = horizon_volatility(close, labels.volatility_window, labels.horizon_bars)[end]
+        rates = [rate for rate in self.history[symbol]["funding_rate"][: end + 1] if rate is not None]
+        return account_features(account, price, sigma, rates[-1], terms_of(CONFIG.backtest))
+
+
+def _features(found: Mapping[str, list[float | None]]) -> NDArray[np.float64]:
+    bars = {name: np.array(values, dtype=np.float64) for name, values in found.items() if name != "timestamp"}
+    times = np.array(found["timestamp"], dtype="datetime64[ms]")
+    return table.build(bars, times, CONFIG.features)
+
+
+def _softmax(z: NDArray[np.float64]) -> NDArray[np.float64]:
+    e = np.exp(z - z.max())
+    return e / e.sum()
+
+
+def _expert(to_classes: NDArray[np.float64], to_block: NDArray[np.float64]) -> bytes:
+    """Mean over time, then one matrix each for probabilities and block."""
+    nodes = [
+        helper.make_node("ReduceMean", ["x"], ["mean"], axes=[1], keepdims=0),
+        helper.make_node("MatMul", ["mean", "to_classes"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=-1),
+        helper.make_node("MatMul", ["mean", "to_block"], ["block"]),
+    ]
+    outputs = {"probabilities": len(columns.CLASSES), "block": to_block.shape[1]}
+    return _model(nodes, ("x", WINDOW, len(to_classes)), outputs, to_classes=to_classes, to_block=to_block)
+
+
+def _policy(weights: NDArray[np.float64]) -> bytes:
+    nodes = [
+        helper.make_node("MatMul", ["observation", "weights"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["action_probabilities"], axis=-1),
+    ]
+    outputs = {"action_probabilities": weights.shape[1]}
+    return _model(nodes, ("observation", len(weights)), outputs, weights=weights)
+
+
+def _model(nodes: Any, taken: Any, outputs: dict[str, int], **weights: NDArray[np.float64]) -> bytes:
+    name, *shape = taken
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *shape])],
+        [
+            helper.make_tensor_value_info(output, TensorProto.FLOAT, ["batch", width])
+            for output, width in outputs.items()
+        ],
+        [numpy_helper.from_array(value.astype(np.float32), key) for key, value in weights.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+def _parquet(frame: pd.DataFrame) -> bytes:
+    return frame.to_parquet(None, index=False)
+
+
+def request(found: Mapping[str, list[float | None]] | None = None, **more: object) -> dict[str, Any]:
+    """A valid body of `predict` and, with `account`, of `act`."""
+    return json.loads(json.dumps({"symbol": "BTCUSDT", "candles": newest(found or candles()), **more}))

@@ -1,0 +1,263 @@
+"""One loaded bundle: candles in, probabilities and actions out, the same numbers as the batch path.
+
+Enters: a verified bundle folder, then checked candles and account states. Leaves: predictions and actions. It
+loads ONNX and JSON and nothing else; TensorFlow, torch and ccxt are never imported.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xrl import columns
+from xrl.account.orders import target_after
+from xrl.account.step import Account, Terms, terms_of
+from xrl.config import BacktestParams, FeatureParams, LabelParams
+from xrl.env.observation import account_features, observation, observation_width
+from xrl.errors import BundleError, DataError
+from xrl.features import coverage, table
+from xrl.features.scaling import Scaler
+from xrl.market.candles import horizon_volatility
+from xrl.registry.bundle import Bundle, Parity, open_bundle
+from xrl.serve.candles import Needs, Window, read_candles
+from xrl.serve.onnx_model import OnnxModel
+
+_STATE = (*columns.MARKET_STATE, *columns.REGIME_STATE)
+_SPLIT = len(columns.MARKET_STATE)
+
+
+class AccountState(NamedTuple):
+    """A sub-account as its owner knows it at the newest close."""
+
+    exposure: float = 0.0  # signed notional / equity
+    equity: float = 1.0  # quote currency
+    peak_equity: float = 1.0  # largest equity at any close so far
+    entry_price: float = 0.0  # average fill price; 0 when flat
+    bars_held: int = 0  # closes seen by the position; 0 when flat
+    bars_since_trade: int = 0
+    last_trade_return: float = 0.0  # log return of the last closed trade in its favour
+    target_exposure: float | None = None  # last asked for; None: `exposure`
+
+
+class Prediction(NamedTuple):
+    """What the experts say of the newest bar."""
+
+    timestamp: int  # its open, milliseconds UTC
+    probabilities: NDArray[np.float64]  # (3,) committee: mean of the experts
+    experts: dict[str, NDArray[np.float64]]  # (3,) each
+    direction: str  # of `columns.CLASSES`
+    confidence: float  # training percentile of |P(BUY) - P(SELL)|, 0..1
+    leaning: dict[str, float]  # per expert: training percentile of P(BUY) / (P(BUY) + P(SELL)), 0..1
+
+
+class Action(NamedTuple):
+    """What the policy does, given an account."""
+
+    action: str  # of `columns.ACTIONS`
+    target_exposure: float  # signed multiples of equity
+    probabilities: NDArray[np.float64]  # (10,) in the order of `columns.ACTIONS`
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """Everything computed from one window of candles."""
+
+    prediction: Prediction
+    block: NDArray[np.float32]  # (2 w,)
+    state: NDArray[np.float32]  # (15,) scaled MARKET_STATE | REGIME_STATE
+
+
+class Predictor:
+    """The models of one bundle, ready to answer. Build it with `load`."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        """Load `bundle`, whose checksums `open_bundle` found right.
+
+        Raises:
+            BundleError: a file does not fit the others or this version of the features; it is named.
+        """
+        spec = bundle.json("features.json")
+        labels = bundle.json("labels.json")
+        self.digest = bundle.digest
+        self.lineage: dict[str, Any] = bundle.json("lineage.json")
+        self.needs = Needs(tuple(spec["symbols"]), int(spec["required_bars"]), int(spec["bar_ms"]))
+        self._features = FeatureParams.model_validate(spec["params"])
+        self._labels = LabelParams.model_validate(labels["params"])
+        self._quantiles = {
+            name: np.asarray(values, dtype=np.float64) for name, values in labels["percentiles"].items()
+        }
+        self.terms: Terms = terms_of(BacktestParams.model_validate(bundle.json("account.json")))
+        self._window = int(spec["window_bars"])
+        self._scalers = {
+            name: _scaler(bundle, name, spec["schemas"][name]) for name in (*columns.EXPERTS, "policy")
+        }
+        self._neutral = tuple(spec["neutral"])  # columns held at 0: the training market never had them
+        self._positions = {name: table.positions(scaler.columns) for name, scaler in self._scalers.items()}
+        self._experts = {
+            name: OnnxModel(
+                bundle.path / f"{name}.onnx",
+                (self._window, len(self._scalers[name].columns)),
+                ("probabilities", "block"),
+            )
+            for name in columns.EXPERTS
+        }
+        width = sum(model.width("block") for model in self._experts.values())
+        self._policy = OnnxModel(
+            bundle.path / "policy.onnx", (observation_width(width),), ("action_probabilities",)
+        )
+
+    def predict(self, window: Window) -> Prediction:
+        """Probabilities, direction and confidence for the newest bar of `window`."""
+        return self._see(window).prediction
+
+    def act(self, window: Window, account: AccountState) -> tuple[Prediction, Action]:
+        """The policy's action for an account at the newest close; ties go to the first action."""
+        seen = self._see(window)
+        seen_by_policy = observation(
+            seen.block, seen.state[:_SPLIT], self._account_features(window, account), seen.state[_SPLIT:]
+        )
+        [probabilities] = self._policy(seen_by_policy[None])  # (1, 10)
+        chosen = int(probabilities[0].argmax())
+        standing = account.exposure if account.target_exposure is None else account.target_exposure
+        target = float(target_after.py_func(chosen, standing, self.terms.max_leverage))
+        action = Action(columns.ACTIONS[chosen], target, probabilities[0].astype(np.float64))
+        return seen.prediction, action
+
+    def _see(self, window: Window) -> _Seen:
+        times = window.timestamp.astype("datetime64[ms]")
+        built = table.build(window.bars, times, self._features)[-self._window :]
+        matrix = coverage.neutralise(built, self._neutral)  # (window, features)
+        experts: dict[str, NDArray[np.float64]] = {}
+        blocks = []
+        for name, model in self._experts.items():
+            probabilities, block = model(self._scaled(name, matrix)[None])  # (1, 3), (1, w)
+            experts[name] = probabilities[0].astype(np.float64)
+            blocks.append(block[0])
+        state = self._scaled("policy", matrix[-1:])[0]  # (15,)
+        return _Seen(self._prediction(int(window.timestamp[-1]), experts), np.concatenate(blocks), state)
+
+    def _scaled(self, name: str, matrix: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Columns of `name` on their training scale; an unknown one at the centre, 0."""
+        scaled = self._scalers[name].transform(matrix[:, self._positions[name]])
+        return np.nan_to_num(scaled, nan=0.0)
+
+    def _prediction(self, timestamp: int, experts: dict[str, NDArray[np.float64]]) -> Prediction:
+        committee = np.mean(list(experts.values()), axis=0)  # (3,)
+        spread = abs(float(committee[columns.BUY] - committee[columns.SELL]))
+        return Prediction(
+            timestamp=timestamp,
+            probabilities=committee,
+            experts=experts,
+            direction=columns.CLASSES[int(committee.argmax())],
+            confidence=self._percentile("confidence", spread),
+            leaning={name: self._percentile(name, leaning(found)) for name, found in experts.items()},
+        )
+
+    def _percentile(self, name: str, value: float) -> float:
+        """Where `value` lies among its training quantiles, 0..1."""
+        grid = self._quantiles[name]
+        return float(np.interp(value, grid, np.linspace(0.0, 1.0, len(grid))))
+
+    def _account_features(self, window: Window, account: AccountState) -> NDArray[np.float64]:
+        close = window.close
+        sigma = horizon_volatility(
+            window.bars[columns.CLOSE][-self._labels.volatility_window - 1 :],
+            self._labels.volatility_window,
+            self._labels.horizon_bars,
+        )[-1]
+        rates = window.bars[columns.FUNDING_RATE]
+        settled = rates[~np.isnan(rates)]
+        funding_rate_last = float(settled[-1]) if len(settled) else 0.0
+        features: NDArray[np.float64] = account_features(
+            _account(account, close), close, float(sigma), funding_rate_last, self.terms
+        )
+        return features
+
+
+def load(path: Path, expected_digest: str | None = None) -> Predictor:
+    """Verify the bundle at `path`, load it and replay its golden pairs.
+
+    Raises:
+        BundleError: it is damaged, does not fit this version, or computes something else than in training.
+    """
+    bundle = open_bundle(path, expected_digest)
+    predictor = Predictor(bundle)
+    golden = bundle.json("golden.json")
+    parity, tolerance = replay(predictor, golden), float(golden["tolerance"])
+    if parity.difference > tolerance or parity.disagreements:
+        raise BundleError(
+            f"{path / 'golden.json'}: the models compute something else than in training: expected "
+            f"differences <= {tolerance:g}, received {parity.difference:.3g} and {parity.disagreements} "
+            "other decisions; serve it with the version of xrl that wrote it, or train again"
+        )
+    return predictor
+
+
+def replay_bundle(bundle: Bundle) -> Parity:
+    """Load a verified bundle and replay its golden pairs."""
+    return replay(Predictor(bundle), bundle.json("golden.json"))
+
+
+def replay(predictor: Predictor, golden: Mapping[str, Any]) -> Parity:
+    """Answer every golden pair and compare with what the batch path computed."""
+    difference, disagreements = 0.0, 0
+    for pair in golden["pairs"]:
+        window = read_candles(pair["symbol"], pair["candles"], predictor.needs)
+        prediction, action = predictor.act(window, AccountState(**pair["account"]))
+        found = {**prediction.experts, "committee": prediction.probabilities, "action": action.probabilities}
+        for name, values in found.items():
+            expected = np.asarray(pair["expected"][name], dtype=np.float64)
+            difference = max(difference, float(np.abs(values - expected).max()))
+            if name in ("committee", "action"):
+                disagreements += _decides_otherwise(values, expected, float(golden["tolerance"]))
+    return Parity(difference, disagreements)
+
+
+def leaning(probabilities: NDArray[np.float64]) -> float:
+    """P(BUY) / (P(BUY) + P(SELL)) of one bar's (3,) probabilities; 0.5 where both are 0."""
+    sides = float(probabilities[columns.BUY] + probabilities[columns.SELL])
+    return float(probabilities[columns.BUY]) / sides if sides > 0 else 0.5
+
+
+def _decides_otherwise(found: NDArray[np.float64], expected: NDArray[np.float64], tolerance: float) -> bool:
+    """Whether the largest entry differs although the expected top two stand clearly apart."""
+    second, first = np.sort(expected)[-2:]
+    return bool(first - second > tolerance and found.argmax() != expected.argmax())
+
+
+def _account(state: AccountState, close: float) -> Account:
+    """The account of `account.step` that has this state at `close`."""
+    quantity = state.exposure * state.equity / close
+    entry = state.entry_price if quantity else 0.0
+    return Account(
+        wallet=float(state.equity - quantity * (close - entry)),
+        quantity=float(quantity),
+        entry=float(entry),
+        target=float(state.exposure),
+        equity=float(state.equity),
+        peak=float(max(state.peak_equity, state.equity)),
+        held=float(state.bars_held),
+        idle=float(state.bars_since_trade),
+        last_trade=float(state.last_trade_return),
+    )
+
+
+def _scaler(bundle: Bundle, name: str, schema: str) -> Scaler:
+    file = bundle.path / f"scaler_{name}.json"
+    try:
+        scaler = Scaler.from_json(file.read_text())
+        received = table.schema_hash(scaler.columns)
+    except (DataError, json.JSONDecodeError) as error:
+        raise BundleError(f"{file}: {error}") from error
+    if received != schema:
+        raise BundleError(
+            f"{file} was fitted on other features: expected schema {schema[:12]}, received {received[:12]}; "
+            "serve it with the version of xrl that wrote it, or train again"
+        )
+    if name == "policy" and scaler.columns != _STATE:
+        raise BundleError(f"{file} must hold {', '.join(_STATE)}; received {', '.join(scaler.columns)}")
+    return scaler
