@@ -90,7 +90,7 @@ def _looked_up(dotted: str, context: Any) -> Any:
     ),
     catchup=False,
     max_active_runs=2,
-    default_args={"retries": 2, "retry_delay": timedelta(seconds=10)},
+    default_args={"retries": 3, "retry_delay": timedelta(seconds=10)},
     params={
         "world": Param(
             PARAMS["market"]["world"] or "live",

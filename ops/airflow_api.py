@@ -70,11 +70,11 @@ class Airflow:
         return found
 
     def log_tail(self, task: dict[str, Any], lines: int = 30) -> str:
-        """Last lines of a task instance's latest log."""
+        """Last lines of a task instance's latest log; empty for one that never ran."""
+        if not task["try_number"] or task["state"] == "upstream_failed":
+            return ""
         path = f"/dags/{task['dag_id']}/dagRuns/{task['dag_run_id']}/taskInstances/{task['task_id']}/logs"
-        answer = self.get(
-            f"{path}/{max(task['try_number'], 1)}", map_index=task["map_index"], full_content=True
-        )
+        answer = self.get(f"{path}/{task['try_number']}", map_index=task["map_index"], full_content=True)
         content = answer["content"]
         if isinstance(content, str):
             return "\n".join(content.splitlines()[-lines:])

@@ -29,12 +29,12 @@ def settings() -> Settings:
     return load_settings()
 
 
-def log_tail(name: str, lines: int = 20) -> str:
-    """Last lines of a server's log."""
+def log_tail(name: str, lines: int = 10) -> str:
+    """Last lines of a server's log, long ones cut short."""
     path = LOGS / f"{name}.log"
     if not path.is_file():
         return f"(no log at {path})"
-    return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
+    return "\n".join(line[:200] for line in path.read_text(errors="replace").splitlines()[-lines:])
 
 
 def server_environment(current: Settings) -> dict[str, str]:

@@ -6,6 +6,7 @@ Enters: the main checkout and a `Request`. Leaves: `var/workspaces/NAME`, comple
 
 import fcntl
 import hashlib
+import io
 import json
 import logging
 import os
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.representer import RoundTripRepresenter
 
 from xrl.config import load_config
 from xrl.errors import ConfigError
@@ -87,6 +89,7 @@ def folder_name(run_id: str) -> str:
 def overridden(text: str, request: Request) -> str:
     """`params.yaml` with the request's values in place and every comment kept."""
     yaml = YAML()
+    yaml.Representer = _Representer
     yaml.preserve_quotes = True
     yaml.width = 120
     document: Any = yaml.load(text)
@@ -98,24 +101,19 @@ def overridden(text: str, request: Request) -> str:
     document["snapshot"]["days"] = request.days
     document["snapshot"]["as_of"] = request.as_of.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     document["experts"]["preset"] = request.preset
-    yaml.representer.add_representer(type(None), _null)
-    lines: list[str] = []
-    yaml.dump(document, _Lines(lines))
-    return "".join(lines)
+    stream = io.StringIO()
+    yaml.dump(document, stream)
+    return stream.getvalue()
 
 
-class _Lines:
-    """The stream that ruamel writes to."""
+class _Representer(RoundTripRepresenter):
+    """Writes None as `null`, as the file does; ruamel would leave the place empty."""
 
-    def __init__(self, lines: list[str]) -> None:
-        self._lines = lines
-
-    def write(self, text: str) -> None:
-        self._lines.append(text)
+    def represent_null(self, value: None) -> Any:
+        return self.represent_scalar("tag:yaml.org,2002:null", "null")
 
 
-def _null(representer: Any, value: None) -> Any:
-    return representer.represent_scalar("tag:yaml.org,2002:null", "null")
+_Representer.add_representer(type(None), _Representer.represent_null)
 
 
 def _check(request: Request) -> None:

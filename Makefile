@@ -1,0 +1,66 @@
+# make            environment in .venv from requirements.lock
+# make demo       the whole way, shown: planted world promoted, random walk refused
+# make demo WORLD=replay DATA=DIR [DAYS=1461] [AS_OF=2025-01-01]   one world alone
+# make up | down | status       the servers
+# make test | check | bench | clean
+#
+# TORCH_BACKEND=cpu keeps Linux from downloading CUDA libraries; PIP_FIND_LINKS is honoured.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := setup
+.PHONY: setup demo up down status test check bench clean
+
+PYTHON ?= python3.11
+BIN := .venv/bin
+export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
+export OMP_NUM_THREADS ?= 1
+UV_TORCH := $(if $(TORCH_BACKEND),--torch-backend $(TORCH_BACKEND))
+
+setup: .venv/.complete
+
+.venv/.python:
+	@command -v $(PYTHON) > /dev/null || { echo "xrl: Python 3.11 is needed and '$(PYTHON)' was not found." \
+	  "Install it, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v[:2] == (3, 11) or sys.exit("xrl: Python 3.11 is needed;" \
+	  " received %d.%d at %s. Name another: make PYTHON=/path/to/python3.11" % (*v[:2], sys.executable))'
+	@$(PYTHON) -m venv --clear .venv
+	@touch $@
+
+.venv/.complete: .venv/.python pyproject.toml requirements.lock
+	@$(BIN)/python ops/check_lock.py lock
+	@echo "installing requirements.lock into .venv (half a minute once downloaded)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep -E '^uv==' requirements.lock)"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python $(UV_TORCH) -r requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable . 2> /dev/null || \
+	  $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@$(BIN)/python ops/check_lock.py installed
+	@touch $@
+
+demo: setup
+	@$(BIN)/python -m ops demo $(if $(WORLD),--world $(WORLD)) $(if $(DATA),--data "$(DATA)") \
+	  $(if $(DAYS),--days $(DAYS)) $(if $(AS_OF),--as-of $(AS_OF))
+
+up: setup
+	@$(BIN)/python -m ops up
+
+down: setup
+	@$(BIN)/python -m ops down
+
+status: setup
+	@$(BIN)/python -m ops status
+
+test: setup
+	@$(BIN)/python -m pytest
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest
+
+bench: setup
+	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY))
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
