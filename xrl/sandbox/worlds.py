@@ -78,7 +78,7 @@ _TAKER_TILT = 0.12
 # Continuation
 _HALF_LIFE = 12
 _RHO = 0.5 ** (1 / _HALF_LIFE)
-_DELTA = 0.12
+_DELTA = 0.14
 
 
 class _Path(NamedTuple):
