@@ -39,7 +39,12 @@ class MarketParams(_Section):
     @property
     def model_name(self) -> str:
         """Name in the model registry, e.g. `xrl-random-walk`."""
-        return "xrl-" + self.name.replace("_", "-")
+        return model_name(self.name)
+
+
+def model_name(market: str) -> str:
+    """Name in the model registry of a market's model, `random_walk` -> `xrl-random-walk`."""
+    return "xrl-" + market.replace("_", "-")
 
 
 class SnapshotParams(_Section):
@@ -95,10 +100,18 @@ class OofParams(_Section):
 class PolicyParams(_Section):
     algorithm: Literal["ppo"]
     seeds: tuple[int, ...] = Field(min_length=1)
-    timesteps: int = Field(gt=0)
+    clone_steps: int = Field(gt=0)
+    clone_epochs: int = Field(gt=0)
+    clone_learning_rate: float = Field(gt=0)
+    timesteps: int = Field(ge=0)
     accounts: int = Field(gt=0)
+    rollout_bars: int = Field(gt=1)
     episode_bars: int = Field(gt=1)
+    batch: int = Field(gt=1)
+    update_epochs: int = Field(gt=0)
     learning_rate: float = Field(gt=0)
+    clip: float = Field(gt=0, lt=1)
+    target_kl: float = Field(gt=0)
     gamma: float = Field(gt=0, lt=1)
     entropy: float = Field(ge=0)
     hidden: tuple[int, ...]
@@ -218,6 +231,11 @@ class Settings(_Section):
     def sandbox_url(self) -> str:
         """Base of the sandbox exchange; a world's API lives below `/WORLD`."""
         return f"http://{self.host}:{self.sandbox_port}"
+
+    @property
+    def model_name(self) -> str:
+        """Registered model that the service serves, e.g. `xrl-planted`."""
+        return model_name(self.serve_market)
 
     @property
     def tracking_url(self) -> str:

@@ -92,7 +92,10 @@ def track(drift: float = 0.0, days: int = 60, seed: int = 0, skilled: bool = Tru
 
 
 def evidence(
-    champion: Track | None = None, challenger: Track | None = None, parity: Parity | None = None, **changes: object
+    champion: Track | None = None,
+    challenger: Track | None = None,
+    parity: Parity | None = None,
+    **changes: object,
 ) -> Evidence:
     return Evidence(
         challenger=challenger or Track("digest-a", "recipe-a", track()),

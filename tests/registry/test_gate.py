@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from tests.registry.evidence import evidence, interval, metrics, track
 
+from tests.registry.evidence import evidence, interval, metrics, track
 from xrl.config import GateParams, load_config
 from xrl.registry.bundle import Parity
 from xrl.registry.gate import Evidence, Track, judge, recipe_hash
@@ -125,7 +125,7 @@ def test_the_null_may_stand_further_off_when_the_track_is_noisy() -> None:
 
 
 def test_alarm_bounds_widen_with_the_root_of_a_short_track() -> None:
-    quarter = {"start": "2024-01-01T00:00:00+00:00", "end": "2024-04-01T07:30:00+00:00"}  # a quarter of a year
+    quarter = {"start": "2024-01-01T00:00:00+00:00", "end": "2024-04-01T07:30:00+00:00"}  # a quarter
     good = interval(0.619, 0.55, 0.66)
     assert refused(evidence(prediction__direction_accuracy=good, **quarter)) == []
     assert refused(evidence(prediction__direction_accuracy=interval(0.621, 0.55, 0.66), **quarter)) == [

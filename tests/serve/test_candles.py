@@ -105,7 +105,7 @@ def test_unsorted_repeated_and_gapped_candles_are_told_apart() -> None:
 
 
 def test_newest_first_is_refused() -> None:
-    with pytest.raises(RequestError, match="unsorted.*oldest first"):
+    with pytest.raises(RequestError, match=r"unsorted.*oldest first"):
         read(timestamp=candles()["timestamp"][::-1])
 
 

@@ -1,5 +1,7 @@
-"""A small bundle that is real in every part: ONNX models, scalers, golden pairs computed by numpy over the full
-history (not by the server), and the candles they come from."""
+"""A small bundle that is real in every part, and the candles it comes from.
+
+Its golden pairs are computed by numpy over the full history, not by the server.
+"""
 
 import json
 from collections.abc import Mapping
@@ -13,6 +15,7 @@ import yaml
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from tests.registry.evidence import metrics, track
 from xrl import columns
 from xrl.account.step import Account, terms_of
 from xrl.config import Config, load_config
@@ -20,7 +23,6 @@ from xrl.env.observation import account_features, observation, observation_width
 from xrl.features import scaling, table
 from xrl.market.candles import horizon_volatility
 from xrl.registry.bundle import Bundle, canonical_json, write_bundle
-from tests.registry.evidence import metrics, track
 
 CONFIG: Config = load_config(Path(__file__).parents[2] / "params.yaml")
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
@@ -45,7 +47,7 @@ LONG = {
 
 
 def candles(symbol: str = "BTCUSDT", bars: int = 700, seed: int = 0) -> dict[str, list[float | None]]:
-    """`bars` hourly candles of a random walk in the service's format; funding every 8 hours, null elsewhere."""
+    """`bars` hourly candles of a random walk in the service's format; funding every 8 hours."""
     rng = np.random.default_rng([seed, *symbol.encode()])
     close = 100.0 * np.exp(np.cumsum(rng.normal(0, 0.01, bars)))
     open_ = np.concatenate([[100.0], close[:-1]])

@@ -19,7 +19,8 @@ from xrl.registry.bundle import Bundle, Parity
 from xrl.registry.checks import Check
 from xrl.registry.gate import Decision, Evidence, Track, judge
 from xrl.registry.registration import GATE, ROLLED_BACK
-from xrl.registry.store import CHALLENGER, CHAMPION, Store, Version
+from xrl.registry.store import Store
+from xrl.registry.version import CHALLENGER, CHAMPION, Version
 
 PROMOTE: Final = "promote"
 REFUSE: Final = "refuse"

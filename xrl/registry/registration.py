@@ -16,7 +16,8 @@ from xrl.config import Config
 from xrl.paths import Paths
 from xrl.registry.bundle import Bundle, open_bundle
 from xrl.registry.gate import recipe_hash
-from xrl.registry.store import BUNDLE_FOLDER, CHALLENGER, CHAMPION, Store, Version
+from xrl.registry.store import BUNDLE_FOLDER, Store
+from xrl.registry.version import CHALLENGER, CHAMPION, Version
 from xrl.tracking import Run, log_run
 
 #: Tag of a version that was taken back; it is not promoted again.

@@ -7,43 +7,25 @@ verified. With `tracking` the only module that speaks to MLflow.
 import json
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
+import requests
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST, ErrorCode
 
 from xrl.errors import RegistryError
 from xrl.registry.bundle import Bundle, canonical_json, open_bundle
+from xrl.registry.version import Version
 from xrl.tracking import connect
 
-CHAMPION: Final = "champion"
-CHALLENGER: Final = "challenger"
 MODEL_PREFIX: Final = "xrl-"
 #: Folder of the run that holds the bundle.
 BUNDLE_FOLDER: Final = "bundle"
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True)
-class Version:
-    """One version of a registered model."""
-
-    name: str
-    number: str
-    run_id: str
-    tags: Mapping[str, str]
-
-    @property
-    def digest(self) -> str:
-        return self.tags.get("digest", "")
-
-    def __str__(self) -> str:
-        return f"{self.name} version {self.number}"
 
 
 def _answered(
@@ -54,7 +36,7 @@ def _answered(
     def call(self: "Store", /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
         try:
             return method(self, *args, **kwargs)
-        except MlflowException as error:
+        except (MlflowException, requests.RequestException) as error:
             raise RegistryError(f"the model registry at {self.url} did not do as asked: {error}") from error
 
     return call

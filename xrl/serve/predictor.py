@@ -7,6 +7,7 @@ loads ONNX and JSON and nothing else; TensorFlow, torch and ccxt are never impor
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ from xrl.account.orders import target_after
 from xrl.account.step import Account, Terms, terms_of
 from xrl.config import BacktestParams, FeatureParams, LabelParams
 from xrl.env.observation import account_features, observation, observation_width
-from xrl.errors import BundleError, DataError
+from xrl.errors import BundleError, DataError, RequestError
 from xrl.features import coverage, table
 from xrl.features.scaling import Scaler
 from xrl.market.candles import horizon_volatility
@@ -28,6 +29,7 @@ from xrl.serve.onnx_model import OnnxModel
 
 _STATE = (*columns.MARKET_STATE, *columns.REGIME_STATE)
 _SPLIT = len(columns.MARKET_STATE)
+_DAY_MS = 86_400_000
 
 
 class AccountState(NamedTuple):
@@ -85,6 +87,7 @@ class Predictor:
         self.digest = bundle.digest
         self.lineage: dict[str, Any] = bundle.json("lineage.json")
         self.needs = Needs(tuple(spec["symbols"]), int(spec["required_bars"]), int(spec["bar_ms"]))
+        self._as_of_ms = datetime.fromisoformat(self.lineage["as_of"]).timestamp() * 1000
         self._features = FeatureParams.model_validate(spec["params"])
         self._labels = LabelParams.model_validate(labels["params"])
         self._quantiles = {
@@ -111,7 +114,11 @@ class Predictor:
         )
 
     def predict(self, window: Window) -> Prediction:
-        """Probabilities, direction and confidence for the newest bar of `window`."""
+        """Probabilities, direction and confidence for the newest bar of `window`.
+
+        Raises:
+            RequestError: a feature cannot be computed from these candles.
+        """
         return self._see(window).prediction
 
     def act(self, window: Window, account: AccountState) -> tuple[Prediction, Action]:
@@ -127,6 +134,14 @@ class Predictor:
         action = Action(columns.ACTIONS[chosen], target, probabilities[0].astype(np.float64))
         return seen.prediction, action
 
+    def is_stale(self, timestamp_ms: int) -> bool:
+        """Whether a bar is so long after the last one the model learned from that it should be trained anew.
+
+        Market time decides, so that a replayed year is judged like a live one.
+        """
+        age_days = (timestamp_ms - self._as_of_ms) / _DAY_MS
+        return age_days > float(self.lineage["stale_after_days"])
+
     def _see(self, window: Window) -> _Seen:
         times = window.timestamp.astype("datetime64[ms]")
         built = table.build(window.bars, times, self._features)[-self._window :]
@@ -134,16 +149,27 @@ class Predictor:
         experts: dict[str, NDArray[np.float64]] = {}
         blocks = []
         for name, model in self._experts.items():
-            probabilities, block = model(self._scaled(name, matrix)[None])  # (1, 3), (1, w)
+            scaled = self._scaled(name, matrix)
+            self._check_known(name, scaled)
+            probabilities, block = model(scaled[None])  # (1, 3), (1, w)
             experts[name] = probabilities[0].astype(np.float64)
             blocks.append(block[0])
-        state = self._scaled("policy", matrix[-1:])[0]  # (15,)
+        state = np.nan_to_num(self._scaled("policy", matrix[-1:])[0], nan=0.0)  # (15,), as in training
         return _Seen(self._prediction(int(window.timestamp[-1]), experts), np.concatenate(blocks), state)
 
     def _scaled(self, name: str, matrix: NDArray[np.float64]) -> NDArray[np.float32]:
-        """Columns of `name` on their training scale; an unknown one at the centre, 0."""
-        scaled = self._scalers[name].transform(matrix[:, self._positions[name]])
-        return np.nan_to_num(scaled, nan=0.0)
+        """Columns of `name` on their training scale; NaN where unknown."""
+        return self._scalers[name].transform(matrix[:, self._positions[name]])
+
+    def _check_known(self, name: str, scaled: NDArray[np.float32]) -> None:
+        """Abstain rather than guess: no expert was trained on an unknown value."""
+        unknown = np.flatnonzero(np.isnan(scaled).any(axis=0))
+        if len(unknown):
+            names = [self._scalers[name].columns[j] for j in unknown]
+            raise RequestError(
+                f"the candles give no value of {', '.join(names[:3])} ({len(names)} features); "
+                "prices or volumes are out of range: send them in quote currency and in coins"
+            )
 
     def _prediction(self, timestamp: int, experts: dict[str, NDArray[np.float64]]) -> Prediction:
         committee = np.mean(list(experts.values()), axis=0)  # (3,)

@@ -1,0 +1,179 @@
+"""The shape of requests and answers, and plain words for what BentoML would say in its own.
+
+Enters: JSON bodies. Leaves: typed requests; every refusal as `{"error": "what to fix"}` with a 4xx code.
+"""
+
+import json
+from typing import Any
+
+from bentoml import IODescriptor
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+#: A body beyond this is refused unread; 5,000 candles with every column take 1 MB.
+MAX_BODY_BYTES = 4_000_000
+
+
+class PredictRequest(BaseModel):
+    """One symbol's newest closed candles, column by column.
+
+    `candles` holds arrays of one length, oldest first: `timestamp` (opens in milliseconds UTC), `open`,
+    `high`, `low`, `close`, `volume` and, where known, `quote_volume`, `trades`, `taker_buy_volume`,
+    `taker_buy_quote_volume`, `funding_rate` (settled within the bar, null where none), `open_interest`
+    (null where unknown). `status` tells how many are required.
+    """
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=True)
+
+    symbol: str
+    candles: dict[str, list[float | None]]
+
+
+class AccountRequest(BaseModel):
+    """The sub-account at the newest close; the default is flat and untraded."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    exposure: float = Field(default=0.0, ge=-20, le=20, description="signed notional / equity")
+    equity: float = Field(default=1.0, gt=0, description="quote currency")
+    peak_equity: float | None = Field(default=None, gt=0, description="largest so far; null: equity")
+    entry_price: float = Field(default=0.0, ge=0, description="average fill price; 0 when flat")
+    bars_held: int = Field(default=0, ge=0, description="closes seen by the position")
+    bars_since_trade: int = Field(default=0, ge=0)
+    last_trade_return: float = Field(default=0.0, description="log return of the last closed trade")
+    target_exposure: float | None = Field(default=None, ge=-2, le=2, description="last asked for")
+
+
+class ActRequest(PredictRequest):
+    """Candles, and the account that is to act on them."""
+
+    account: AccountRequest = AccountRequest()
+
+
+class PredictAnswer(IODescriptor):
+    """Answer of `predict`."""
+
+    symbol: str
+    timestamp: int = Field(description="open of the newest candle, milliseconds UTC")
+    probabilities: dict[str, float] = Field(description="committee: sell, hold, buy")
+    direction: str = Field(description="the most probable class")
+    confidence: float = Field(description="training percentile of |P(buy) - P(sell)|, 0..1")
+    experts: dict[str, dict[str, float]] = Field(description="each expert's sell, hold, buy")
+    pattern_prob: float = Field(description="training percentile of P(buy) / (P(buy) + P(sell)), 0..1")
+    indicator_prob: float = Field(description="the same of the indicator expert")
+    is_stale: bool = Field(description="the newest candle is long after the model's last one")
+    lineage: dict[str, str]
+
+
+class ActAnswer(PredictAnswer):
+    """Answer of `act`: what `predict` says, and the policy's action."""
+
+    action: str
+    target_exposure: float = Field(description="signed multiples of equity")
+    action_probabilities: dict[str, float]
+
+
+class StatusAnswer(IODescriptor):
+    """Answer of `status`; all but the first four are null before the first promotion."""
+
+    trained: bool
+    model: str
+    failure: str | None = Field(description="why the newest champion is not served, if so")
+    following: bool = Field(description="whether promotions are still looked for")
+    version: str | None
+    digest: str | None
+    as_of: str | None
+    git_commit: str | None
+    samples: int | None
+    symbols: list[str] | None
+    required_bars: int | None
+    bar_ms: int | None
+    is_stale: bool | None = Field(
+        description="of the newest candle asked about; null before the first request"
+    )
+
+
+class PlainErrors:
+    """ASGI middleware: refuses bodies that are not JSON, and says in one sentence what pydantic found."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        if scope["method"] == "GET" and scope["path"] == "/status":
+            scope = {**scope, "method": "POST"}  # the one question a browser asks
+        refusal = _refusal(scope) if scope["method"] == "POST" else None
+        if refusal is not None:
+            await refusal(scope, receive, send)
+            return
+        await self.app(scope, receive, _Rewriter(send))
+
+
+class _Rewriter:
+    """Passes an answer on; holds a 400 back until its body is whole, to put it in plain words."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._held: Message | None = None
+        self._body = b""
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start" and message["status"] == 400:
+            self._held = message
+            return
+        if self._held is None or message["type"] != "http.response.body":
+            await self._send(message)
+            return
+        self._body += message.get("body", b"")
+        if message.get("more_body", False):
+            return
+        body = json.dumps({"error": _plain(self._body)}).encode()
+        kept = [pair for pair in self._held["headers"] if pair[0].lower() != b"content-length"]
+        length = (b"content-length", str(len(body)).encode())
+        await self._send({**self._held, "headers": [*kept, length]})
+        await self._send({"type": "http.response.body", "body": body})
+
+
+def _refusal(scope: Scope) -> JSONResponse | None:
+    headers = {key.lower(): value for key, value in scope["headers"]}
+    kind = headers.get(b"content-type", b"application/json").split(b";")[0].strip().lower()
+    if kind != b"application/json":
+        shown = kind.decode("latin-1")
+        return error(415, f"the body must be JSON with `Content-Type: application/json`; received {shown}")
+    length = headers.get(b"content-length", b"0")
+    if not length.isdigit() or int(length) > MAX_BODY_BYTES:
+        return error(413, f"the body must be at most {MAX_BODY_BYTES} bytes; send `required_bars` candles")
+    return None
+
+
+def error(status: int, message: str) -> JSONResponse:
+    """An answer that is an error, in the one form all of them have."""
+    return JSONResponse({"error": message}, status_code=status)
+
+
+def _plain(body: bytes) -> str:
+    """What was wrong with a body, out of BentoML's answer."""
+    answer: Any = json.loads(body)
+    if isinstance(answer, list):
+        answer = answer[0]
+    found = answer.get("detail")
+    if not found:
+        return str(answer["error"])
+    parts = [_sentence(item) for item in found[:3]]
+    rest = f" (and {len(found) - 3} more)" if len(found) > 3 else ""
+    return "; ".join(parts) + rest
+
+
+def _sentence(item: dict[str, Any]) -> str:
+    if item["type"] == "json_invalid":
+        return f"the body is not valid JSON: {item['msg'].removeprefix('Invalid JSON: ')}"
+    where = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "missing":
+        return f"`{where}` is missing; send symbol and candles"
+    if item["type"] == "extra_forbidden":
+        return f"`{where}` is unknown; remove it"
+    return f"`{where or 'body'}`: {item['msg']}"
