@@ -53,11 +53,12 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _demo(arguments: argparse.Namespace) -> int:
+    from ops import servers
     from ops.demo import Demo, run
 
     if arguments.data is not None:
         os.environ["XRL_REPLAY_DIR"] = str(arguments.data.resolve())
-    if arguments.world is not None:
+    if arguments.world is not None and not servers.running():
         os.environ["XRL_SERVE_MARKET"] = arguments.world
     return run(settings(), Demo(arguments.world, arguments.days, arguments.as_of))
 

@@ -63,7 +63,7 @@ def up(current: Settings) -> bool:
     """
     with _alone():
         started = False
-        if not _running():
+        if not running():
             _clear_leftovers()
             _check_ports(current)
             prepare_airflow(current)
@@ -71,8 +71,7 @@ def up(current: Settings) -> bool:
             started = True
         elif _state()["settings"] != _fingerprint(current):
             raise ServerError(
-                f"the servers are up with other settings: {_state()['settings']}, asked for: "
-                f"{_fingerprint(current)}. Run `make down` first"
+                f"the servers are up with other settings: {_differences(current)}. `make down` first"
             )
         try:
             _wait_ready(current)
@@ -93,12 +92,10 @@ def down() -> int:
 
 
 def status(current: Settings) -> list[tuple[Server, str]]:
-    """Each server with `ready`, `starting`, `not ready` or `stopped`."""
-    running = _running()
-    return [
-        (server, "ready" if running and ready(server) else "not ready" if running else "stopped")
-        for server in servers(current)
-    ]
+    """Each server with `ready`, `not ready` or `stopped`."""
+    if not running():
+        return [(server, "stopped") for server in servers(current)]
+    return [(server, "ready" if ready(server) else "not ready") for server in servers(current)]
 
 
 def ready(server: Server) -> bool:
@@ -161,7 +158,7 @@ def _wait_ready(current: Settings) -> None:
             address = f" at port {server.port}" if server.port else ""
             print(f"  {server.name:<22} ready{address} ({time.monotonic() - begin:.0f} s)", flush=True)
             waiting.remove(server)
-        if waiting and not _running():
+        if waiting and not running():
             raise ServerError(f"the servers ended: {_last_words(waiting)}")
         if waiting and time.monotonic() - begin > READY_TIMEOUT_S:
             raise ServerError(f"not ready after {READY_TIMEOUT_S} s: {_last_words(waiting)}")
@@ -195,7 +192,8 @@ def _clear_leftovers() -> int:
     return len(ours)
 
 
-def _running() -> bool:
+def running() -> bool:
+    """Whether an `up` of this checkout stands."""
     return STATE.is_file() and alive(_state()["pid"], _state()["started"])
 
 
@@ -205,6 +203,15 @@ def _state() -> dict[str, Any]:
 
 def _fingerprint(current: Settings) -> dict[str, str | None]:
     return {name: None if value is None else str(value) for name, value in current.model_dump().items()}
+
+
+def _differences(current: Settings) -> str:
+    have, want = _state()["settings"], _fingerprint(current)
+    return ", ".join(
+        f"XRL_{name.upper()} is {have.get(name)}, asked for {want[name]}"
+        for name in want
+        if have.get(name) != want[name]
+    )
 
 
 @contextmanager

@@ -1,0 +1,137 @@
+"""`make demo`: the whole way through the running servers, first a world with a signal, then one without.
+
+Enters: settings and what to run. Leaves: a champion that the service serves (or a refusal with its reasons),
+a summary for the reader, and `var/demo.json` with the seconds it took.
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from rich.console import Console
+
+from ops import servers
+from ops.airflow_api import Airflow
+from ops.environment import PASSWORDS, ROOT, VAR
+from ops.outcome import Outcome, champion, outcome
+from ops.service_call import ask, served_version
+from ops.summary import print_answers, print_outcome
+from ops.watch import follow, wait_for
+from xrl.config import Config, Settings, load_config
+
+REPLAY_AS_OF, REPLAY_DAYS = datetime(2025, 1, 1, tzinfo=UTC), 1461
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What to run: one world alone, or both (None); the rest None for params.yaml's values."""
+
+    world: str | None
+    days: int | None
+    as_of: str | None
+
+
+@dataclass(frozen=True)
+class Job:
+    """One world's run."""
+
+    world: str
+    symbols: tuple[str, ...]
+    days: int
+    preset: str
+    as_of: datetime
+
+
+def run(current: Settings, demo: Demo) -> int:
+    """Run every job; returns 0 whatever the gate decides, since a refusal is a result.
+
+    Raises:
+        XrlError: a server or a task failed.
+    """
+    console = Console(soft_wrap=True)
+    begin = time.monotonic()
+    outcomes = []
+    with _servers(current, console):
+        airflow = Airflow(current.airflow_url)
+        airflow.wait_for_dags({"market_data", "retrain", "promote"})
+        for job in jobs(load_config(ROOT / "params.yaml"), demo):
+            outcomes.append(_one_world(current, airflow, job, console))
+        seconds = time.monotonic() - begin
+        _record(outcomes, seconds)
+        console.rule("addresses")
+        console.print(f"  Airflow  {current.airflow_url}   user admin, password in {PASSWORDS}")
+        console.print(f"  MLflow   {current.tracking_url}\n  service  {current.service_url}")
+    console.print(f"done in {seconds / 60:.1f} minutes")
+    return 0
+
+
+def jobs(config: Config, demo: Demo) -> list[Job]:
+    """The worlds to run, in order, with their parameters."""
+    found = []
+    for world in [demo.world] if demo.world else ["planted", "random_walk"]:
+        replay = world == "replay"
+        as_of = REPLAY_AS_OF if replay else config.snapshot.as_of
+        if demo.as_of is not None:
+            as_of = datetime.fromisoformat(demo.as_of)
+            as_of = as_of if as_of.tzinfo else as_of.replace(tzinfo=UTC)
+        days = demo.days or (REPLAY_DAYS if replay else config.snapshot.days)
+        found.append(Job(world, config.market.symbols, days, config.experts.preset, as_of))
+    return found
+
+
+def _one_world(current: Settings, airflow: Airflow, job: Job, console: Console) -> Outcome:
+    start = job.as_of - timedelta(days=job.days)
+    console.rule(f"{job.world}: {len(job.symbols)} symbols, {start:%Y-%m-%d} to {job.as_of:%Y-%m-%d}")
+    run_id = f"demo-{job.world}-{datetime.now(UTC):%Y%m%dT%H%M%S}"
+    champion_before = champion(current, job.world)
+    common = {"world": job.world, "symbols": list(job.symbols)}
+    interval = {"start": f"{start:%Y-%m-%d}", "end": f"{job.as_of:%Y-%m-%d}"}
+    follow(airflow, "market_data", airflow.trigger("market_data", {**common, **interval}, run_id), console)
+
+    recipe = {"days": job.days, "preset": job.preset, "as_of": f"{job.as_of:%Y-%m-%dT%H:%M:%SZ}"}
+    follow(airflow, "retrain", airflow.trigger("retrain", {**common, **recipe}, run_id), console)
+
+    judged = wait_for("the promotion", lambda: airflow.run_after_event("promote", run_id), timeout_s=60)
+    follow(airflow, "promote", judged, console)
+
+    result = outcome(current, run_id, job.world, champion_before)
+    print_outcome(result, console)
+    if result.is_champion and current.serve_market == job.world:
+        _show_service(current, result, job, console)
+    return result
+
+
+def _show_service(current: Settings, result: Outcome, job: Job, console: Console) -> None:
+    begin = time.monotonic()
+    wait_for(
+        f"{result.version} in the service",
+        lambda: "served" if served_version(current) == result.number else None,
+        timeout_s=60,
+    )
+    console.print(f"  the service serves {result.version} ({time.monotonic() - begin:.1f} s after the run)")
+    print_answers(ask(current, job.world, job.symbols[0], job.as_of), console)
+
+
+@contextmanager
+def _servers(current: Settings, console: Console) -> Iterator[None]:
+    """The servers up; stopped afterwards only if they were not up before."""
+    console.rule("servers")
+    started = servers.up(current)
+    if not started:
+        console.print("  already up; they stay up")
+    try:
+        yield
+    finally:
+        if started:
+            console.print("stopping the servers this demo started (`make up` starts them to stay)")
+            servers.down()
+
+
+def _record(outcomes: list[Outcome], seconds: float) -> None:
+    worlds = {result.world: "champion" if result.is_champion else "refused" for result in outcomes}
+    aside = VAR / "demo.json.tmp"
+    aside.write_text(json.dumps({"seconds": round(seconds, 1), "worlds": worlds}, indent=1) + "\n")
+    aside.replace(VAR / "demo.json")
