@@ -1,0 +1,108 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from xrl import columns
+from xrl.config import Config, load_config
+from xrl.errors import DataError
+from xrl.features import table
+from xrl.paths import Paths
+from xrl.sandbox import worlds
+from xrl.stages import features
+
+ROOT = Path(__file__).parents[2]
+SYMBOLS = ("SOLUSDT", "BTCUSDT")  # not in the alphabet's order: the snapshot's order stays
+
+
+@pytest.fixture(scope="module")
+def config() -> Config:
+    return load_config(ROOT / "params.yaml")
+
+
+def snapshot(paths: Paths, hours: int = 900) -> pd.DataFrame:
+    start = pd.Timestamp("2025-01-01", tz="UTC")
+    parts = [
+        worlds.bars("planted", symbol, start, start + pd.Timedelta(hours=hours), seed=7).assign(symbol=symbol)
+        for symbol in SYMBOLS
+    ]
+    bars = pd.concat(parts, ignore_index=True)[[columns.SYMBOL, *columns.BAR]]
+    paths.bars.parent.mkdir(parents=True, exist_ok=True)
+    bars.to_parquet(paths.bars, index=False)
+    return bars
+
+
+def written(paths: Paths) -> tuple[pd.DataFrame, dict]:
+    return pd.read_parquet(paths.features), json.loads(paths.feature_spec.read_text())
+
+
+def test_every_bar_of_every_symbol_has_its_features_in_the_order_of_the_snapshot(config, tmp_path):
+    paths = Paths(tmp_path)
+    bars = snapshot(paths)
+    features.run(config, paths)
+    frame, spec = written(paths)
+    pd.testing.assert_frame_equal(
+        frame[[columns.SYMBOL, columns.TIMESTAMP]], bars[[columns.SYMBOL, columns.TIMESTAMP]]
+    )
+    own = bars[bars[columns.SYMBOL] == "BTCUSDT"]
+    expected = table.build(own, own[columns.TIMESTAMP], config.features)
+    names = [column["name"] for column in spec["columns"]]
+    assert list(frame) == [columns.SYMBOL, columns.TIMESTAMP, *names]
+    found = frame.loc[frame[columns.SYMBOL] == "BTCUSDT", names].to_numpy()
+    np.testing.assert_array_equal(found, expected[:, table.positions(names)])
+    assert spec["schema"] == table.schema_hash(names)
+    assert spec["required_bars"] == 440
+
+
+def test_constant_flags_are_left_out_and_listed(config, tmp_path):
+    paths = Paths(tmp_path)
+    snapshot(paths)
+    features.run(config, paths)
+    frame, spec = written(paths)
+    assert {column["name"] for column in spec["left_out"]} >= {"taker_available", "funding_available"}
+    assert "taker_available" not in frame
+
+
+def test_absent_taker_volume_leaves_its_columns_out_but_the_observation_keeps_its_place(config, tmp_path):
+    paths = Paths(tmp_path)
+    bars = snapshot(paths)
+    late = bars[columns.TIMESTAMP] >= pd.Timestamp("2025-01-20", tz="UTC")  # after the first training span
+    bars[columns.TAKER_BUY_VOLUME] = bars[columns.TAKER_BUY_VOLUME].where(late)
+    bars.to_parquet(paths.bars, index=False)
+    features.run(config, paths)
+    frame, spec = written(paths)
+    assert "taker_imbalance_12" not in frame
+    assert (frame["taker_imbalance"] == 0).all()
+    groups = {column["name"]: column["groups"] for column in spec["columns"]}
+    assert groups["taker_imbalance"] == ["policy"]
+    assert groups["volume_ratio"] == ["indicator", "policy"]
+    left_out = {column["name"]: column for column in spec["left_out"]}
+    assert left_out["taker_imbalance"]["coverage"] == 0
+    assert set(columns.MARKET_STATE) | set(columns.REGIME_STATE) <= set(frame)
+
+
+def test_the_same_snapshot_gives_the_same_bytes(config, tmp_path):
+    paths = Paths(tmp_path)
+    snapshot(paths)
+    features.run(config, paths)
+    first = paths.features.read_bytes(), paths.feature_spec.read_bytes()
+    features.run(config, paths)
+    assert (paths.features.read_bytes(), paths.feature_spec.read_bytes()) == first
+    assert sorted(path.name for path in paths.stage("features").iterdir()) == [
+        "features.parquet",
+        "spec.json",
+    ]
+
+
+def test_a_history_within_the_warm_up_is_refused(config, tmp_path):
+    paths = Paths(tmp_path)
+    snapshot(paths, hours=120)
+    with pytest.raises(DataError, match="past the warm-up of 95 bars"):
+        features.run(config, paths)
+
+
+def test_without_a_snapshot_the_error_names_the_command(config, tmp_path):
+    with pytest.raises(DataError, match="run `xrl snapshot`"):
+        features.run(config, Paths(tmp_path))
