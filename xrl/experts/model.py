@@ -46,4 +46,6 @@ def build_expert(columns: int, window: int, shape: Architecture) -> Expert:
     classify = keras.layers.Dense(len(CLASSES), name="logits")
     every = classify(embed(dropout(hidden)))  # (batch, window, 3)
     embedding = embed(hidden[:, -1, :])  # (batch, 256)
-    return Expert(keras.Model(x, every), keras.Model(x, [classify(embedding), embedding]))
+    return Expert(
+        keras.Model(x, every, name="every"), keras.Model(x, [classify(embedding), embedding], name="last")
+    )

@@ -4,7 +4,6 @@ Seeded: the same rows, parameters and seed give the same weights on one machine 
 """
 
 import logging
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import keras
@@ -19,7 +18,7 @@ from xrl.experts.losses import FocalLoss
 from xrl.experts.model import Expert, build_expert
 from xrl.experts.presets import Schedule, preset
 from xrl.experts.tables import check_classes
-from xrl.experts.windows import gather, training_starts, window_ends
+from xrl.experts.windows import Rows, gather, training_starts, window_ends
 
 log = logging.getLogger(__name__)
 
@@ -30,21 +29,6 @@ _REMEDIES = (
     "Lower the learning rate or `experts.focal_gamma`, check the features for extreme values "
     "(`xrl features`), or take more days (`snapshot.days`)."
 )
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Bars of all symbols, sorted by symbol, then time.
-
-    Attributes:
-        x: (rows, columns) float32 scaled features, NaN in warm-up rows.
-        position: (rows,) place within the unbroken run, see `windows.positions`.
-        label: (rows,) classes; any value where a mask does not ask for it.
-    """
-
-    x: NDArray[np.float32]
-    position: NDArray[np.int64]
-    label: NDArray[np.int8]
 
 
 class Fitted(NamedTuple):

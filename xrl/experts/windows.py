@@ -4,10 +4,27 @@ Enters: rows sorted by symbol, then time. Leaves: positions, starts, windows. No
 missing bar or a row with NaN (warm-up), and none holds anything after its last row.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 BAR_MS = 3_600_000
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Bars of all symbols, sorted by symbol, then time.
+
+    Attributes:
+        x: (rows, columns) float32 scaled features, NaN in warm-up rows.
+        position: (rows,) place within the unbroken run, see `positions`.
+        label: (rows,) classes; any value where a mask does not ask for it.
+    """
+
+    x: NDArray[np.float32]
+    position: NDArray[np.int64]
+    label: NDArray[np.int8]
 
 
 def positions(

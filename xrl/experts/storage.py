@@ -1,0 +1,39 @@
+"""Expert models on disk. Enters: a model or a path. Leaves: equal bytes for equal weights, or a model."""
+
+import json
+import zipfile
+from pathlib import Path
+
+import keras
+
+from xrl.errors import DataError
+from xrl.experts import losses, xlstm
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+#: Classes a saved expert is made of; importing them registers them with Keras.
+REGISTERED = (xlstm.MLSTMBlock, xlstm.GateBias, losses.FocalLoss)
+
+
+def save_model(model: keras.Model, path: Path) -> None:
+    """Write `model` as a .keras file without the clock in it: equal weights give equal bytes."""
+    model.save(path)
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    metadata = json.loads(parts["metadata.json"])
+    parts["metadata.json"] = json.dumps(
+        {"keras_version": metadata["keras_version"], "date_saved": ""}
+    ).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in sorted(parts):
+            archive.writestr(zipfile.ZipInfo(name, _EPOCH), parts[name])
+
+
+def load_model(path: Path) -> keras.Model:
+    """Read what `save_model` wrote.
+
+    Raises:
+        DataError: there is no such file.
+    """
+    if not path.is_file():
+        raise DataError(f"no expert at {path}; run its stage (`xrl experts` or `xrl refit`)")
+    return keras.models.load_model(path, compile=False)
