@@ -29,7 +29,7 @@ def test_the_week_begins_on_monday_midnight():
     ],
 )
 def test_weekend_share_of_the_next_twenty_hours(time, share):
-    """2025-01-10 is a Friday: the hours after 03:00 end at 23:00, of those after 13:00 half are Saturday's."""
+    """2025-01-10 is a Friday: hours after 03:00 end at 23:00, of those after 13:00 half are Saturday's."""
     assert at(time)["weekend_ahead"] == pytest.approx(share)
 
 
