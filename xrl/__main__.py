@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     import pandas as pd
     import rich.progress
 
+    from xrl.registry.promotion import Judgement
+    from xrl.registry.store import Store
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 market_app = typer.Typer(no_args_is_help=True, help="What the market store holds.")
 app.add_typer(market_app, name="market")
@@ -251,6 +254,88 @@ def _progress() -> "rich.progress.Progress":
     return progress.Progress(
         progress.TextColumn("{task.description}"), progress.BarColumn(), progress.MofNCompleteColumn(), Rate()
     )
+
+
+_Model = Annotated[
+    str | None, typer.Option(help="Registered model, e.g. xrl-planted; default: params.yaml's.")
+]
+_Pending = Annotated[bool, typer.Option("--pending", help="Every model of ours instead of one.")]
+
+
+@app.command()
+def register(
+    root: Annotated[Path, typer.Option(help="Checkout or workspace whose stages have run.")] = Path(),
+) -> None:
+    """Record a finished run and its bundle in MLflow; the new version is the model's challenger."""
+    from xrl.registry.registration import register
+    from xrl.registry.store import Store
+
+    paths = Paths(root.resolve())
+    store = Store(load_settings().tracking_url)
+    print(register(load_config(paths.params), paths, store).sentence())
+
+
+@app.command()
+def gate(model: _Model = None, pending: _Pending = False) -> None:
+    """Judge the challengers that wait; every decision is recorded with its figures, promoted or not."""
+    from xrl.registry.promotion import judge_version, waiting
+    from xrl.registry.store import Store
+    from xrl.serve.predictor import replay_bundle
+
+    store, bounds = Store(load_settings().tracking_url), _here()[0].gate
+    names = _chosen_models(model, pending, store)
+    found = waiting(store, names)
+    for version in found:
+        _show(judge_version(store, version, replay_bundle, bounds))
+    if not found:
+        print(f"no challenger waits for the gate in {', '.join(names) or 'an empty registry'}")
+
+
+@app.command()
+def promote(model: _Model = None, pending: _Pending = False) -> None:
+    """Make challengers that passed the gate champions; running services pick them up by themselves."""
+    from xrl.registry.promotion import promote
+    from xrl.registry.store import Store
+
+    store = Store(load_settings().tracking_url)
+    for name in _chosen_models(model, pending, store):
+        print(promote(store, name))
+
+
+@app.command()
+def rollback(model: _Model = None) -> None:
+    """Give the champion's place back to the version that had it before."""
+    from xrl.registry.promotion import rollback
+    from xrl.registry.store import Store
+
+    store = Store(load_settings().tracking_url)
+    for name in _chosen_models(model, False, store):
+        print(rollback(store, name))
+
+
+def _chosen_models(model: str | None, pending: bool, store: "Store") -> tuple[str, ...]:
+    """One model, or with `pending` all that are registered."""
+    if pending and model is not None:
+        raise ConfigError("`--pending` looks at every model; leave `--model` or `--pending` out")
+    return store.models() if pending else (model or _here()[0].market.model_name,)
+
+
+def _show(judgement: "Judgement") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    decision = judgement.decision
+    verdict = "promote" if decision.promote else "already champion" if decision.already_champion else "refuse"
+    table = Table("", "check", "figure", "bound", "why it refuses", title=f"{judgement.version}: {verdict}")
+    for check in decision.checks:
+        figure = "not measured" if check.figure is None else f"{check.figure:.4g}"
+        bound = "not measured" if check.bound is None else f"{check.relation} {check.bound:.4g}"
+        mark, why = ("[green]ok[/]", "") if check.passed else ("[red]no[/]", check.reason)
+        table.add_row(mark, check.name, figure, bound, why)
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    console.print(table)
+    for text in decision.not_judged:
+        console.print(f"not judged here: {text}", markup=False)
 
 
 def main() -> None:

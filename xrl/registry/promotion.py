@@ -42,7 +42,7 @@ class Judgement:
     decision: Decision
 
 
-def pending(store: Store, names: tuple[str, ...]) -> tuple[Version, ...]:
+def waiting(store: Store, names: tuple[str, ...]) -> tuple[Version, ...]:
     """Challengers among the models `names` that the gate has not judged."""
     found = (store.aliased(name, CHALLENGER) for name in names)
     return tuple(version for version in found if version is not None and GATE not in version.tags)

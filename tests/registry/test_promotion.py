@@ -1,0 +1,163 @@
+"""Truths of the way from a finished run to a champion and back, on a real MLflow database."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.registry.evidence import interval
+from tests.registry.workspace import finished
+from tests.serve import tiny
+from xrl.errors import BundleError, RegistryError
+from xrl.paths import Paths
+from xrl.registry.promotion import judge_version, promote, rollback, waiting
+from xrl.registry.registration import Registration, register
+from xrl.registry.store import Store
+from xrl.serve.predictor import replay_bundle
+
+NAME = "xrl-planted"
+WEAK = {"prediction__f1_macro": interval(0.33, 0.32, 0.34)}
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MLflow takes seconds to create its tables; every test starts from a copy of them."""
+    path = tmp_path_factory.mktemp("mlflow") / "empty.db"
+    Store(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def store(tmp_path: Path, empty_database: Path) -> Store:
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
+    return Store(f"sqlite:///{tmp_path / 'mlflow.db'}")
+
+
+def registered(store: Store, root: Path, seed: int = 0, **figures: object) -> Registration:
+    return register(*finished(root, seed, **figures), store)
+
+
+def judged(store: Store) -> list[bool]:
+    found = waiting(store, (NAME,))
+    return [judge_version(store, one, replay_bundle, tiny.CONFIG.gate).decision.promote for one in found]
+
+
+def test_a_registered_run_holds_parameters_metrics_lineage_plots_reports_and_the_bundle(
+    store: Store, tmp_path: Path
+) -> None:
+    found = registered(store, tmp_path / "w")
+    assert (
+        found.sentence() == f"{NAME} version 1 registered as challenger (bundle {found.version.digest[:12]})"
+    )
+    run = store.client.get_run(found.version.run_id)
+    assert run.data.params["experts.preset"] == "lean"
+    assert run.data.params["market.symbols"].startswith("['BTCUSDT'")
+    assert run.data.metrics["trading/sharpe/value"] == 1.6
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["git_commit"] == "0" * 40
+    assert len(run.data.tags["dvc_lock"]) == 64
+    assert found.version.tags["as_of"] == "2023-12-14T00:00:00+00:00"
+    folders = {item.path for item in store.client.list_artifacts(found.version.run_id)}
+    assert folders == {"bundle", "plots", "reports"}
+    bundle = store.fetch(found.version, tmp_path)
+    assert bundle.digest == found.version.digest
+
+
+def test_the_whole_way_promoted_twice_is_already_champion(store: Store, tmp_path: Path) -> None:
+    registered(store, tmp_path / "w")
+    assert judged(store) == [True]
+    assert promote(store, NAME) == f"{NAME} version 1 is champion"
+    assert promote(store, NAME) == f"{NAME} version 1 is already champion"
+    again = register(tiny.CONFIG, finished(tmp_path / "again")[1], store)
+    assert again.is_champion
+    assert not again.is_new
+    assert "already champion (identical bundle" in again.sentence()
+    assert judged(store) == []
+    assert promote(store, NAME) == f"{NAME} version 1 is already champion"
+    assert len(store.client.search_model_versions(f"name = '{NAME}'")) == 1
+
+
+def test_a_refusal_keeps_its_figures_and_the_champion_its_place(store: Store, tmp_path: Path) -> None:
+    registered(store, tmp_path / "good")
+    judged(store)
+    promote(store, NAME)
+    weak = registered(store, tmp_path / "weak", seed=1, **WEAK).version
+    assert judged(store) == [False]
+    assert promote(store, NAME) == f"{NAME} version 2 was refused; {NAME} version 1 stays champion"
+    tags = store.version(NAME, weak.number).tags
+    assert tags["gate"] == "refuse"
+    assert "f1_macro 0.33 >= 0.34 fails: F1 macro is below its floor" in tags["gate_refusals"]
+    recorded = store.read_json(weak, "gate/decision.json")
+    assert recorded["promote"] is False
+    assert recorded["kind"] == "refresh"
+    [check] = [check for check in recorded["checks"] if check["name"] == "f1_macro"]
+    assert (check["figure"], check["bound"], check["passed"]) == (0.33, 0.34, False)
+
+
+def test_the_gate_judges_once_and_again_after_a_new_registration(store: Store, tmp_path: Path) -> None:
+    registered(store, tmp_path / "weak", **WEAK)
+    assert judged(store) == [False]
+    assert judged(store) == []
+    again = register(tiny.CONFIG, finished(tmp_path / "again", **WEAK)[1], store)
+    assert "version 1 holds this very bundle" in again.sentence()
+    assert judged(store) == [False]
+
+
+def test_promotion_waits_for_the_gate(store: Store, tmp_path: Path) -> None:
+    assert promote(store, NAME) == f"{NAME}: nothing to promote"
+    registered(store, tmp_path / "w")
+    assert promote(store, NAME) == f"{NAME} version 1 is not judged yet; run `xrl gate` first"
+
+
+def test_a_decision_against_an_earlier_champion_is_void(store: Store, tmp_path: Path) -> None:
+    first = registered(store, tmp_path / "one").version
+    judged(store)
+    store.set_alias(first, "champion")  # somebody else promotes while the next one is on its way
+    store.drop_alias(NAME, "challenger")
+    second = registered(store, tmp_path / "two", seed=1).version
+    store.tag(second, {"gate": "promote", "judged_against": "none"})
+    assert (
+        promote(store, NAME) == f"{NAME} version 2 was judged against another champion; run `xrl gate` again"
+    )
+    assert [version.number for version in waiting(store, (NAME,))] == ["2"]
+
+
+def test_rollback_gives_the_place_back_and_keeps_the_bundle_out(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(RegistryError, match="has no champion"):
+        rollback(store, NAME)
+    registered(store, tmp_path / "one")
+    judged(store)
+    promote(store, NAME)
+    with pytest.raises(RegistryError, match="is the first champion"):
+        rollback(store, NAME)
+    second = registered(store, tmp_path / "two", seed=1).version
+    judge = judge_version(
+        store, second, lambda _: replay_bundle(store.fetch(second, tmp_path)), tiny.CONFIG.gate
+    )
+    store.tag(second, {"gate": "promote"})
+    assert judge.decision.kind == "refresh"
+    assert promote(store, NAME) == f"{NAME} version 2 is champion, {NAME} version 1 was"
+    assert rollback(store, NAME) == f"{NAME} version 1 is champion again, {NAME} version 2 was taken back"
+    back = register(tiny.CONFIG, finished(tmp_path / "again", seed=1)[1], store)
+    assert "was rolled back; it stays so" in back.sentence()
+    assert promote(store, NAME) == f"{NAME} version 1 is already champion"
+
+
+def test_a_damaged_bundle_in_the_registry_is_refused_not_a_crash(store: Store, tmp_path: Path) -> None:
+    version = registered(store, tmp_path / "w").version
+    uri = store.client.get_run(version.run_id).info.artifact_uri
+    (Path(uri.removeprefix("file://")) / "bundle" / "policy.onnx").write_bytes(b"damaged")
+    judgement = judge_version(store, version, replay_bundle, tiny.CONFIG.gate)
+    [check] = judgement.decision.refusals
+    assert check.name == "bundle"
+    assert "policy.onnx was changed" in check.reason
+
+
+def test_a_workspace_without_a_bundle_says_what_to_run(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="`xrl bundle` writes one"):
+        register(tiny.CONFIG, Paths(tmp_path), store)
+
+
+def test_a_server_that_is_down_says_what_to_start() -> None:
+    with pytest.raises(RegistryError, match=r"no MLflow server at http://127.0.0.1:9.*make up"):
+        Store("http://127.0.0.1:9")
