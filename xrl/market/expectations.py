@@ -14,6 +14,7 @@ import great_expectations as gx
 import great_expectations.expectations as gxe
 import numpy as np
 import pandas as pd
+from great_expectations.data_context.types.base import DataContextConfig, InMemoryStoreBackendDefaults
 from great_expectations.render.renderer import ValidationResultsPageRenderer
 from great_expectations.render.view import DefaultJinjaPageView
 
@@ -148,8 +149,9 @@ def _with_derived(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _run(batch: pd.DataFrame, rules: Iterable[Rule]) -> Any:
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = {"globally": False}
+    in_memory = InMemoryStoreBackendDefaults(init_temp_docs_sites=False)
+    settings = DataContextConfig(store_backend_defaults=in_memory, progress_bars={"globally": False})
+    context = gx.get_context(mode="ephemeral", project_config=settings)
     asset = context.data_sources.add_pandas("market").add_dataframe_asset("batch")
     suite = gx.ExpectationSuite("batch")
     for rule in rules:

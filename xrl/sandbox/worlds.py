@@ -8,9 +8,10 @@ Mechanism of `planted`. A bar's log return is `r_t = sigma_t (e_t + 2 J_t + d_{t
 - `sigma_t` is the coin's scale, times an hour-of-week pattern, times exp of two AR(1) log-volatilities (one
   of the whole market, one of the coin); `e_t` has unit variance: half a common market factor (Gaussian), half
   the coin's own (Student t, 5 degrees).
-- `J_t` in {-1, 0, 1} is an impulse of two sigmas, one bar in 12. A Markov regime (active for 360 bars on
-  average, quiet for 120) says of which kind: in the active regime nine in ten are *confirmed* (volume x3,
-  taker share tilted towards the move), the rest and all of the quiet regime's are *decoys* without volume.
+- `J_t` in {-1, 0, 1} is an impulse of two sigmas, one bar in 12; three in ten come to all coins at once. Each
+  coin's own Markov regime (active for 360 bars on average, quiet for 120) says of which kind: in the active
+  regime nine in ten are *confirmed* (volume x3, taker share tilted towards the move), the rest and all of the
+  quiet regime's are *decoys* without volume.
 - `d_t = rho d_{t-1} + delta J_t [confirmed]`, half-life 12 bars: only confirmed impulses continue.
 
 `random_walk` is the same world with `delta = 0`: every marginal and every impulse with its volume is there,
@@ -71,6 +72,7 @@ _TAIL_DF = 5
 # Impulses
 _IMPULSE_SIGMAS = 2.0
 _IMPULSE_RATE = 1 / 12
+_MARKET_IMPULSES = 0.3  # share of impulses that all coins have at once
 _ACTIVE_BARS, _QUIET_BARS = 360.0, 120.0
 _CONFIRMED_SHARE = 0.9
 _CONFIRMED_VOLUME = 3.0
@@ -214,7 +216,7 @@ def _path(world: str, symbol: str, seed: int, n: int) -> _Path:
     sigma = coin.sigma * _season(n) * np.exp(market_h + coin_h)
     tails = own("noise").standard_t(_TAIL_DF, n) / np.sqrt(_TAIL_DF / (_TAIL_DF - 2))
     noise = np.sqrt(_MARKET_SHARE) * market("noise").standard_normal(n) + np.sqrt(1 - _MARKET_SHARE) * tails
-    active, impulse, confirmed = _impulses(own, n)
+    active, impulse, confirmed = _impulses(own, market, n)
     drift = lfilter([delta], [1.0, -_RHO], impulse * confirmed)
     moves = noise + _IMPULSE_SIGMAS * impulse + np.concatenate([[0.0], drift])[:n]
     close = np.round(coin.price * np.exp(np.cumsum(sigma * moves)), coin.decimals)
@@ -246,15 +248,17 @@ def _season(n: int) -> Array:
     return pattern
 
 
-def _impulses(own: _Streams, n: int) -> tuple[NDArray[np.bool_], Array, NDArray[np.bool_]]:
+def _impulses(own: _Streams, market: _Streams, n: int) -> tuple[NDArray[np.bool_], Array, NDArray[np.bool_]]:
     """Whether each bar is in the active regime, its impulse (-1, 0, 1), and whether volume confirms it."""
     spells = own("regime").exponential(size=n // 10 + 200)
     spells = np.ceil(spells * np.where(np.arange(len(spells)) % 2 == 0, _ACTIVE_BARS, _QUIET_BARS))
     active = np.searchsorted(np.cumsum(spells), np.arange(n), side="right") % 2 == 0
-    happens = own("impulse").random(n) < _IMPULSE_RATE
-    sign = np.where(own("sign").random(n) < 0.5, -1.0, 1.0)
+    everywhere = market("impulse").random(n) < _IMPULSE_RATE * _MARKET_IMPULSES
+    here = own("impulse").random(n) < _IMPULSE_RATE * (1 - _MARKET_IMPULSES)
+    happens = everywhere | here
+    coin_toss = np.where(everywhere, market("sign").random(n), own("sign").random(n))
     confirmed = active & (own("kind").random(n) < _CONFIRMED_SHARE) & happens
-    return active, sign * happens, confirmed
+    return active, np.where(coin_toss < 0.5, -1.0, 1.0) * happens, confirmed
 
 
 def _extremes(own: _Streams, open_: Array, close: Array, sigma: Array, decimals: int) -> tuple[Array, Array]:
