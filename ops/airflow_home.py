@@ -22,7 +22,7 @@ def prepare_airflow(current: Settings) -> None:
         ServerError: `airflow db migrate` failed; the message holds the end of its log.
     """
     AIRFLOW_HOME.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _make_passwords()
+    make_passwords()
     environment = server_environment(current)
     address = environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
     # A connection string may hold a password: its digest is kept, never itself.
@@ -41,8 +41,8 @@ def prepare_airflow(current: Settings) -> None:
     stamp.write_text(wanted)
 
 
-def _make_passwords() -> None:
-    """Ours, not Airflow's own: it would print them into its log."""
+def make_passwords() -> None:
+    """Write random passwords once; Airflow would make its own and print them into its log."""
     if PASSWORDS.exists():
         return
     aside = PASSWORDS.with_suffix(".tmp")

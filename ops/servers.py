@@ -65,7 +65,7 @@ def up(current: Settings) -> bool:
         started = False
         if not running():
             _clear_leftovers()
-            _check_ports(current)
+            check_ports(current)
             prepare_airflow(current)
             _start_honcho(current)
             started = True
@@ -114,7 +114,12 @@ def ready(server: Server) -> bool:
     return bool(answer.json().get(part, {}).get("status") == "healthy")
 
 
-def _check_ports(current: Settings) -> None:
+def check_ports(current: Settings) -> None:
+    """Refuse to start where a port is taken.
+
+    Raises:
+        ServerError: names port, holder and the variable that changes it.
+    """
     for server in servers(current):
         if server.port is not None and not port_is_free(current.host, server.port):
             raise ServerError(

@@ -1,4 +1,4 @@
-"""One question to the running service, as a client puts it: candles from the exchange's REST API, then POST."""
+"""One question to the running service, as a client puts it: candles from the exchange, then POST."""
 
 from datetime import datetime
 from typing import Any, NamedTuple

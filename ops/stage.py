@@ -10,9 +10,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from types import FrameType
+from typing import IO
 
 from ops.processes import marked, stop
 
@@ -40,7 +42,6 @@ def main(target: str) -> int:
         time.sleep(PAUSE_S)
     if code < 0:
         print(f"dvc was killed by signal {-code}; run the stage again", flush=True)
-        end_leftovers(mark)
     return code if code >= 0 else 128 - code
 
 
@@ -55,14 +56,24 @@ def end_leftovers(mark: str) -> None:
 def _reproduce(target: str, mark: str) -> tuple[int, bool]:
     command = ["dvc", "repro", "--single-item", target]
     print(f"{Path.cwd()}$ {' '.join(command)}", flush=True)
-    busy = False
-    with subprocess.Popen(
+    seen: list[bool] = []
+    process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, MARK: mark}
-    ) as process:
-        for line in process.stdout or ():
-            print(line, end="", flush=True)
-            busy = busy or any(word in line for word in BUSY)
-    return process.returncode, busy
+    )
+    relay = threading.Thread(target=_relay, args=(process.stdout, seen), daemon=True)
+    relay.start()
+    code = process.wait()
+    end_leftovers(mark)  # where DVC was killed its command lives on and would keep the pipe open
+    relay.join()
+    return code, bool(seen)
+
+
+def _relay(lines: IO[str], seen: list[bool]) -> None:
+    """Print each line; note where DVC says that a lock is held."""
+    for line in lines:
+        print(line, end="", flush=True)
+        if any(word in line for word in BUSY):
+            seen.append(True)
 
 
 def _drop_torn_lock(path: Path) -> None:
