@@ -1,15 +1,14 @@
 """A real sandbox exchange on a free port whose clock stands where a test puts it."""
 
-import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 import pytest
-import uvicorn
 
 from xrl.sandbox import server
 from xrl.sandbox.api import Venue
@@ -32,26 +31,27 @@ class Sandbox:
         return f"{self.url}/{name}"
 
 
-def started(running: uvicorn.Server, sock: socket.socket) -> threading.Thread:
+@contextmanager
+def serving(venue: Venue) -> Iterator[Sandbox]:
+    """`venue` on a free port until the block ends."""
+    sock = server.listen("127.0.0.1", 0)
+    sandbox = Sandbox(f"http://127.0.0.1:{sock.getsockname()[1]}")
+    running = server.server(venue, clock=lambda: sandbox.now)
     thread = threading.Thread(target=running.run, kwargs={"sockets": [sock]}, daemon=True)
     thread.start()
     deadline = time.monotonic() + 20
     while not running.started and time.monotonic() < deadline:
         time.sleep(0.01)
-    return thread
-
-
-@pytest.fixture(scope="session")
-def sandbox_server() -> Iterator[Sandbox]:
-    sock = server.listen("127.0.0.1", 0)
-    sandbox = Sandbox(f"http://127.0.0.1:{sock.getsockname()[1]}")
-    folder = SHARED_MARKET if SHARED_MARKET.is_dir() else None
-    running = server.server(Venue(7, folder), clock=lambda: sandbox.now)
-    thread = started(running, sock)
     yield sandbox
     running.should_exit = True
     thread.join(10)
     sock.close()
+
+
+@pytest.fixture(scope="session")
+def sandbox_server() -> Iterator[Sandbox]:
+    with serving(Venue(7, SHARED_MARKET if SHARED_MARKET.is_dir() else None)) as sandbox:
+        yield sandbox
 
 
 @pytest.fixture

@@ -62,8 +62,8 @@ def validate(kind: Kind, frame: pd.DataFrame, symbol: str, quarantine: Path) -> 
     Raises:
         DataError: names symbol, every broken rule, its count and first timestamp, and the report.
     """
-    for table, rules in ((frame, _schema_rules(kind)), (None, _rules(kind))):
-        batch = table if table is not None else _with_derived(frame)
+    for prepare, rules in ((_as_it_is, _schema_rules(kind)), (_with_derived, _rules(kind))):
+        batch = prepare(frame)
         result = _run(batch, rules)
         failures = [_failure(one, batch) for one in result.results if not one.success]
         if failures:
@@ -137,15 +137,21 @@ def _at_least(above: str, below: str) -> Any:
     )
 
 
+def _as_it_is(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.reset_index(drop=True)
+
+
 def _with_derived(frame: pd.DataFrame) -> pd.DataFrame:
-    time = frame[c.TIMESTAMP]
-    offset = np.nan if time.dt.tz is None else time.dt.tz.utcoffset(None)
-    offset_s = offset if isinstance(offset, float) else (np.nan if offset is None else offset.total_seconds())
-    derived = {_UTC_OFFSET: -1.0 if np.isnan(offset_s) else offset_s, _STEP: time.diff().dt.total_seconds()}
-    if c.CLOSE in frame:
-        close = frame[c.CLOSE].where(frame[c.CLOSE] > 0)
-        derived[_JUMP] = np.log(close).diff().abs()
-    return frame.reset_index(drop=True).assign(**derived)
+    """The batch, numbered from 0, with the columns that the rules on time and jumps look at."""
+    batch = _as_it_is(frame)
+    time = batch[c.TIMESTAMP]
+    derived: dict[str, Any] = {
+        _UTC_OFFSET: (time.dt.tz_localize(None) - time.dt.tz_convert(None)).dt.total_seconds(),
+        _STEP: time.diff().dt.total_seconds(),
+    }
+    if c.CLOSE in batch:
+        derived[_JUMP] = np.log(batch[c.CLOSE].where(batch[c.CLOSE] > 0)).diff().abs()
+    return batch.assign(**derived)
 
 
 def _run(batch: pd.DataFrame, rules: Iterable[Rule]) -> Any:
