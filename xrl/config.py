@@ -102,6 +102,7 @@ class PolicyParams(_Section):
     seeds: tuple[int, ...] = Field(min_length=1)
     clone_steps: int = Field(gt=0)
     clone_epochs: int = Field(gt=0)
+    clone_batch: int = Field(gt=1)
     clone_learning_rate: float = Field(gt=0)
     timesteps: int = Field(ge=0)
     accounts: int = Field(gt=0)

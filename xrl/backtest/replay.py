@@ -1,0 +1,137 @@
+"""Replay of decisions over history through the same account step that training used.
+
+Enters: a stacked market and either a policy (asked bar by bar) or target exposures. Leaves: per bar, what
+each sub-account earned, paid and held. Accounts start flat at each symbol's first bar; one that loses 99 %
+within a bar is ruined and starts anew, which counts for nothing until the portfolio's next rebalancing
+refunds it.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from xrl.account.step import Account, Flows, Step, Terms, open_account, step
+from xrl.env import kernel
+from xrl.env.market import Panel
+from xrl.env.observation import observation_width
+from xrl.env.reward import RUIN_SHARE
+
+_EQUITY = Account._fields.index("equity")
+
+#: Observations (symbols, width) float32 -> action indices (symbols,).
+Decide = Callable[[NDArray[np.float32]], NDArray[np.int64]]
+
+
+class Replay(NamedTuple):
+    """One strategy over a panel; every array has one row per panel row.
+
+    Row t holds what happened within bar t and the exposure at its close; each symbol's first row is zero.
+    Money is a fraction of the sub-account's equity at the close before.
+    """
+
+    net_return: NDArray[np.float64]
+    costs: NDArray[np.float64]
+    funding: NDArray[np.float64]  # paid; negative when received
+    traded: NDArray[np.float64]
+    liquidated: NDArray[np.float64]  # 1 where it happened
+    exposure: NDArray[np.float64]  # signed notional / equity at the close
+    action: NDArray[np.int64]  # decided at the row's close; -1 where no policy was asked
+
+
+def replay_policy(decide: Decide, panel: Panel, terms: Terms, delay_bars: int = 0) -> Replay:
+    """Let a policy trade every symbol of `panel`, asking it at every close.
+
+    Args:
+        decide: the policy.
+        panel: the market.
+        terms: costs and margin.
+        delay_bars: bars by which orders come late on top of the usual fill at the next open.
+    """
+    result = _empty(len(panel.volatility))
+    cursor, ends = panel.starts.copy(), panel.ends
+    states = kernel.open_accounts(len(cursor))
+    waiting = [np.zeros(len(cursor), dtype=np.int64)] * delay_bars
+    width = observation_width(panel.block.shape[1])
+    while len(cursor):
+        seen = np.empty((len(cursor), width), dtype=np.float32)
+        kernel.observe(seen, states, cursor, panel, terms)
+        decided = decide(seen)
+        result.action[cursor] = decided
+        waiting = [*waiting, decided]
+        due, waiting = waiting[0], waiting[1:]
+        going = cursor + 1 < ends
+        if not going.all():
+            cursor, ends, states, due = cursor[going], ends[going], states[going], due[going]
+            waiting = [late[going] for late in waiting]
+        before = states[:, _EQUITY].copy()
+        flows = np.empty((len(cursor), 4))
+        kernel.advance(states, cursor, due, panel, terms, flows)
+        _record(result, states, before, flows, cursor, panel)
+    return result
+
+
+def replay_targets(targets: NDArray[np.float64], panel: Panel, terms: Terms) -> Replay:
+    """Trade given target exposures: row t's target is decided at close t and filled at the next open.
+
+    Args:
+        targets: signed multiples of equity; equal to the row before means hold. (rows,)
+        panel: the market.
+        terms: costs and margin.
+    """
+    result = _empty(len(targets))
+    for start, end in zip(panel.starts, panel.ends):
+        _run_targets(result, targets, start, end, panel, terms)
+    return result
+
+
+def _empty(rows: int) -> Replay:
+    money = [np.zeros(rows) for _ in range(6)]
+    return Replay(
+        money[0], money[1], money[2], money[3], money[4], money[5], np.full(rows, -1, dtype=np.int64)
+    )
+
+
+@njit
+def _record(
+    result: Replay,
+    states: NDArray[np.float64],
+    before: NDArray[np.float64],
+    flows: NDArray[np.float64],
+    cursor: NDArray[np.int64],
+    panel: Panel,
+) -> None:
+    """Write the bar that every account has just lived through; restart the ruined."""
+    for i in range(len(cursor)):
+        moved = Flows(flows[i, 0], flows[i, 1], flows[i, 2], flows[i, 3])
+        account = _write(result, cursor[i], before[i], Step(kernel.load(states, i), moved), panel)
+        kernel.save(states, i, account)
+
+
+@njit
+def _run_targets(
+    result: Replay, targets: NDArray[np.float64], start: int, end: int, panel: Panel, terms: Terms
+) -> None:
+    """One symbol's rows start..end."""
+    account = open_account(1.0)
+    for t in range(start + 1, end):
+        p = panel.prices[t]
+        after = step(account, targets[t - 1], p[0], p[1], p[2], p[3], panel.funding[t], terms)
+        account = _write(result, t, account.equity, after, panel)
+
+
+@njit
+def _write(result: Replay, t: int, before: float, after: Step, panel: Panel) -> Account:
+    """One account's bar into row t. Returns the account to go on with."""
+    account, flows = after
+    result.net_return[t] = account.equity / before - 1.0
+    result.costs[t] = flows.costs / before
+    result.funding[t] = flows.funding / before
+    result.traded[t] = flows.traded / before
+    result.liquidated[t] = flows.liquidated
+    if account.equity < RUIN_SHARE * before:
+        account = open_account(1.0)
+    result.exposure[t] = account.quantity * panel.prices[t, 3] / account.equity
+    return account
