@@ -12,14 +12,19 @@ SHELL := /bin/bash
 
 PYTHON ?= python3.11
 BIN := .venv/bin
-export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
+empty :=
+comma := ,
+ifneq ($(PIP_FIND_LINKS)$(UV_FIND_LINKS),)
+export UV_FIND_LINKS ?= $(subst $(empty) $(empty),$(comma),$(PIP_FIND_LINKS))
+endif
 export OMP_NUM_THREADS ?= 1
 UV_TORCH := $(if $(TORCH_BACKEND),--torch-backend $(TORCH_BACKEND))
 
 setup: .venv/.complete
+	@:
 
 .venv/.python:
-	@command -v $(PYTHON) > /dev/null || { echo "xrl: Python 3.11 is needed and '$(PYTHON)' was not found." \
+	@$(PYTHON) -c '' 2> /dev/null || { echo "xrl: Python 3.11 is needed and '$(PYTHON)' does not run." \
 	  "Install it, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; v = sys.version_info; v[:2] == (3, 11) or sys.exit("xrl: Python 3.11 is needed;" \
 	  " received %d.%d at %s. Name another: make PYTHON=/path/to/python3.11" % (*v[:2], sys.executable))'
@@ -31,8 +36,7 @@ setup: .venv/.complete
 	@echo "installing requirements.lock into .venv (half a minute once downloaded)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep -E '^uv==' requirements.lock)"
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python $(UV_TORCH) -r requirements.lock
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable . 2> /dev/null || \
-	  $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@$(BIN)/python ops/check_lock.py installed
 	@touch $@
 
