@@ -1,6 +1,7 @@
 """Expert models on disk. Enters: a model or a path. Leaves: equal bytes for equal weights, or a model."""
 
 import json
+import re
 import zipfile
 from pathlib import Path
 
@@ -9,23 +10,31 @@ import keras
 from xrl.errors import DataError
 from xrl.experts import losses, xlstm
 
+_SHARED = re.compile(r'("shared_object_id": )(\d+)')
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 #: Classes a saved expert is made of; importing them registers them with Keras.
 REGISTERED = (xlstm.MLSTMBlock, xlstm.GateBias, losses.FocalLoss)
 
 
 def save_model(model: keras.Model, path: Path) -> None:
-    """Write `model` as a .keras file without the clock in it: equal weights give equal bytes."""
+    """Write `model` as .keras without clock and memory addresses in it: equal weights give equal bytes."""
     model.save(path)
     with zipfile.ZipFile(path) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
     metadata = json.loads(parts["metadata.json"])
+    parts["config.json"] = _numbered(parts["config.json"].decode()).encode()
     parts["metadata.json"] = json.dumps(
         {"keras_version": metadata["keras_version"], "date_saved": ""}
     ).encode()
     with zipfile.ZipFile(path, "w") as archive:
         for name in sorted(parts):
             archive.writestr(zipfile.ZipInfo(name, _EPOCH), parts[name])
+
+
+def _numbered(config: str) -> str:
+    """`config` with the memory addresses by which Keras marks shared objects replaced by their order."""
+    seen: dict[str, int] = {}
+    return _SHARED.sub(lambda found: f"{found[1]}{seen.setdefault(found[2], len(seen))}", config)
 
 
 def load_model(path: Path) -> keras.Model:

@@ -1,0 +1,110 @@
+"""Embeddings of different trainings brought into one space, and projected. Pure numpy.
+
+Enters: embeddings and probabilities. Leaves: matrices (256, width) so that `block = embedding @ matrix`.
+Every training has its own basis; an orthogonal Procrustes rotation, fitted on bars that both trainings
+predicted, maps it onto the first fold's. Source: Schoenemann 1966, "A generalized solution of the orthogonal
+Procrustes problem".
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xrl.errors import DataError
+
+Array = NDArray[np.float64]
+
+#: Leading block columns that say what the class logits say: log P(BUY)/P(SELL), and HOLD against both.
+CONTRASTS = 2
+_RIDGE = 1e-4  # of the embeddings' mean square
+_PROBE_RIDGE = 1e-2
+
+
+class Probe(NamedTuple):
+    """How well a linear reader fitted on one fold reads the next fold's embeddings, as correlations."""
+
+    aligned: float
+    unaligned: float
+
+
+def procrustes(source: Array, target: Array) -> Array:
+    """The rotation R that minimises `|source @ R - target|`.
+
+    Args:
+        source: (rows, width) embeddings of the training to map.
+        target: (rows, width) embeddings of the first fold for the same bars.
+
+    Returns:
+        (width, width), orthogonal.
+
+    Raises:
+        DataError: shapes differ or there is no row.
+    """
+    if source.shape != target.shape or not len(source):
+        raise DataError(f"alignment needs the same bars twice; received {source.shape} and {target.shape}")
+    u, _, vt = np.linalg.svd(source.T @ target)
+    return np.asarray(u @ vt)
+
+
+def contrasts(embedding: Array, probabilities: Array) -> Array:
+    """Directions along which an expert's own embedding holds its class logits.
+
+    Logits are linear in the embedding, so a regression of log-probability contrasts finds them; bias and the
+    directions that no bar uses stay out.
+
+    Args:
+        embedding: (rows, width).
+        probabilities: (rows, 3) of the same bars, temperature applied.
+
+    Returns:
+        (width, 2): `embedding @ c` is log P(BUY) - log P(SELL), and log P(HOLD) less the mean of the other two,
+        each but for a constant.
+    """
+    sell, hold, buy = np.log(np.clip(probabilities, 1e-9, 1.0)).T
+    wanted = np.stack([buy - sell, hold - (buy + sell) / 2], axis=1)  # (rows, 2)
+    return _ridge(embedding, wanted, _RIDGE)[0]
+
+
+def complement(embedding: Array, directions: Array, count: int) -> Array:
+    """The `count` directions of largest variance that are orthogonal to `directions`.
+
+    Args:
+        embedding: (rows, width) of the first fold.
+        directions: (width, k) already used.
+        count: columns wanted.
+
+    Returns:
+        (width, count), orthonormal; signs fixed so that each column's largest entry is positive.
+    """
+    used, _ = np.linalg.qr(directions)
+    centred = embedding - embedding.mean(axis=0)
+    rest = centred - centred @ used @ used.T
+    _, vectors = np.linalg.eigh(rest.T @ rest)
+    chosen = vectors[:, ::-1][:, :count]
+    sign = np.sign(chosen[np.abs(chosen).argmax(axis=0), np.arange(count)])
+    return np.asarray(chosen * sign)
+
+
+def probe(first: Array, first_target: Array, second: Array, raw: Array, second_target: Array) -> Probe:
+    """Fit a linear reader of class logits on one fold's aligned embeddings and let it read the next fold's.
+
+    Args:
+        first: (rows, width) aligned embeddings of fold k.
+        first_target: (rows,) its log P(BUY) - log P(SELL).
+        second: (rows', width) aligned embeddings of fold k+1.
+        raw: (rows', width) the same before alignment.
+        second_target: (rows',) what fold k+1's own head says.
+    """
+    weights, bias = _ridge(first, first_target[:, None], _PROBE_RIDGE)
+    read = [float(np.corrcoef((x @ weights + bias)[:, 0], second_target)[0, 1]) for x in (second, raw)]
+    return Probe(*read)
+
+
+def _ridge(x: Array, y: Array, strength: float) -> tuple[Array, Array]:
+    """Ridge regression with an unpenalised constant: weights (width, k) and bias (k,)."""
+    x_mean, y_mean = x.mean(axis=0), y.mean(axis=0)
+    xc = x - x_mean
+    penalty = strength * (xc**2).mean() * len(x)
+    weights = np.linalg.solve(xc.T @ xc + penalty * np.eye(x.shape[1]), xc.T @ (y - y_mean))
+    return weights, y_mean - x_mean @ weights
