@@ -135,6 +135,8 @@ class RefitParams(_Section):
 
 class BundleParams(_Section):
     golden_pairs: int = Field(gt=0)
+    golden_seed: int
+    stale_after_days: int = Field(gt=0)
     parity_tolerance: float = Field(gt=0)
 
 

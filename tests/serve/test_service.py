@@ -1,4 +1,4 @@
-"""Truths of the running service, over HTTP: a real MLflow server, a real `bentoml serve`, a real promotion."""
+"""Truths of the running service over HTTP: real MLflow server, `bentoml serve` and promotion."""
 
 import json
 import threading
