@@ -101,6 +101,9 @@ class Paths:
     def fold_policy(self, fold: int) -> Path:
         return self.stage("policy") / f"fold_{fold}.onnx"
 
+    def fold_policy_scaler(self, fold: int) -> Path:
+        return self.stage("policy") / f"scaler_{fold}.json"
+
     @property
     def policy_report(self) -> Path:
         return self.stage("policy") / "report.json"

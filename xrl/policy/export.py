@@ -8,16 +8,13 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import torch
-from numpy.typing import NDArray
 
 from xrl.errors import ExportError
+from xrl.policy.exported import INPUT, OUTPUT, ExportedPolicy
 from xrl.policy.fused import FusedPolicy
 
 OPSET = 17
-INPUT = "observation"
-OUTPUT = "action_probabilities"
 _PROBES = 256
 
 
@@ -66,6 +63,5 @@ def _parity(policy: FusedPolicy, path: Path) -> float:
     rng = np.random.default_rng(0)
     sizes = np.repeat([1.0, 10.0], _PROBES)[:, None]
     probes = (rng.standard_normal((2 * _PROBES, policy.width)) * sizes).astype(np.float32)
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    exported: NDArray[np.float32] = session.run([OUTPUT], {INPUT: probes})[0]
+    exported = ExportedPolicy(path).probabilities(probes)
     return float(np.abs(exported - policy.probabilities(probes)).max())

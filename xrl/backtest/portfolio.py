@@ -1,0 +1,91 @@
+"""One portfolio of equal-weight isolated sub-accounts, one per symbol, rebalanced monthly.
+
+Enters: each sub-account's bar returns. Leaves: the portfolio's equity and its figures. The transfers at a month's
+turn are free here: they are a few per cent of equity, so at 7 bps well below a basis point a month.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from xrl.backtest.replay import Replay
+from xrl.evaluation import metrics
+
+
+class Grid(NamedTuple):
+    """Where a panel's rows stand in time: row i is symbol `column[i]` in bar `row[i]`."""
+
+    timestamp: NDArray[np.datetime64]  # (bars,) sorted, of all symbols together
+    row: NDArray[np.int64]  # (rows,)
+    column: NDArray[np.int64]  # (rows,)
+    month: NDArray[np.int64]  # (bars,) months since 1970
+
+
+def grid_of(timestamps: list[NDArray[np.datetime64]]) -> Grid:
+    """Grid of symbols' timestamps, stacked in that order as `env.market.stack` does."""
+    stacked = np.concatenate(timestamps)
+    timestamp, row = np.unique(stacked, return_inverse=True)
+    column = np.repeat(np.arange(len(timestamps)), [len(own) for own in timestamps])
+    month = timestamp.astype("datetime64[M]").astype(np.int64)
+    return Grid(timestamp, row.astype(np.int64), column, month)
+
+
+def equity_curve(net_return: NDArray[np.float64], grid: Grid) -> NDArray[np.float64]:
+    """Portfolio equity after each bar, 1 before the first.
+
+    Within a month each sub-account compounds by itself; at its end all are set to the same share. A symbol
+    without a bar at some time earns nothing there.
+
+    Args:
+        net_return: return of each panel row. (rows,)
+        grid: of the panel.
+
+    Returns:
+        (bars,)
+    """
+    symbols = int(grid.column.max()) + 1
+    wide = np.zeros((len(grid.timestamp), symbols))
+    wide[grid.row, grid.column] = net_return
+    equity = np.empty(len(wide))
+    level = 1.0
+    turns = np.flatnonzero(np.diff(grid.month)) + 1
+    for month in np.split(np.arange(len(wide)), turns):
+        equity[month] = level * np.cumprod(1.0 + wide[month], axis=0).mean(axis=1)
+        level = float(equity[month[-1]])
+    return equity
+
+
+def sharpe_of(equity: NDArray[np.float64], timestamp: NDArray[np.datetime64]) -> float:
+    """Sharpe ratio of daily UTC equity, times sqrt(365); 0 where equity does not move."""
+    return float(metrics.sharpe(metrics.daily_returns(timestamp, equity)))
+
+
+def sharpe_by_year(equity: NDArray[np.float64], timestamp: NDArray[np.datetime64]) -> dict[str, float]:
+    """Sharpe ratio of each calendar year with at least 30 days."""
+    year = pd.DatetimeIndex(timestamp).year.to_numpy()
+    found = {}
+    for number in np.unique(year):
+        rows = np.flatnonzero(year == number)
+        base = max(rows[0] - 1, 0)  # the last bar before the year is its base
+        if len(rows) >= 30 * 24:
+            found[str(number)] = sharpe_of(equity[base : rows[-1] + 1], timestamp[base : rows[-1] + 1])
+    return found
+
+
+def flow_figures(replay: Replay, grid: Grid) -> dict[str, float]:
+    """What trading moved, per sub-account.
+
+    Returns:
+        `turnover`: notional traded, multiples of equity a day; `fee_share`, `funding_share`: costs and funding
+        paid, share of equity a year; `liquidations`: their number in all.
+    """
+    bars = len(replay.traded)
+    days = bars / 24.0
+    return {
+        "turnover": float(replay.traded.sum() / days),
+        "fee_share": float(replay.costs.sum() / days * metrics.DAYS_PER_YEAR),
+        "funding_share": float(replay.funding.sum() / days * metrics.DAYS_PER_YEAR),
+        "liquidations": float(replay.liquidated.sum()),
+    }
