@@ -157,9 +157,15 @@ def test_a_column_held_neutral_in_training_is_neutral_in_serving(
 
 
 _IMPORTS = """
-import sys from pathlib import Path from xrl.serve.predictor import load # import xrl.serve.service
-load(Path(sys.argv[1])) forbidden = {"tensorflow", "keras", "torch", "ccxt", "stable_baselines3",
-"gymnasium", "lightgbm", "ta", "airflow"} print(sorted(forbidden & sys.modules.keys()))
+import sys
+from pathlib import Path
+import xrl.registry.store
+import xrl.serve.service
+from xrl.serve.predictor import load
+
+load(Path(sys.argv[1]))
+forbidden = {"tensorflow", "keras", "torch", "ccxt", "stable_baselines3", "gymnasium", "lightgbm", "ta"}
+print(sorted((forbidden | {"airflow", "sklearn", "matplotlib"}) & sys.modules.keys()))
 """
 
 

@@ -1,0 +1,145 @@
+"""Golden pairs: raw candles as a client would send them, and what training's own path says of them.
+
+Enters: bars, features built over the full history, the refit's Keras answers and policy. Leaves: pairs
+for `golden.json`. The server sees only the newest bars of a window and ONNX files; that it answers the
+same proves warm-up, scaling, export and observation at once.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from xrl import columns
+from xrl.account.step import Account, terms_of
+from xrl.config import Config
+from xrl.env.market import MarketTensor, assemble
+from xrl.env.observation import account_features, observation
+from xrl.errors import DataError
+from xrl.experts.windows import positions
+from xrl.features.scaling import Scaler
+from xrl.serve.onnx_model import OnnxModel
+
+#: Account states that the pairs take in turn; `entry` as a share of the close.
+_ACCOUNTS: Final = (
+    {"exposure": 0.0, "equity": 1.0, "peak": 1.0, "entry": 0.0, "held": 0, "idle": 0, "last": 0.0},
+    {"exposure": 0.97, "equity": 1.08, "peak": 1.1, "entry": 0.98, "held": 12, "idle": 12, "last": 0.01},
+    {"exposure": -1.9, "equity": 0.8, "peak": 1.2, "entry": 0.97, "held": 3, "idle": 1, "last": -0.04},
+)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What training's path computed for the chosen rows, in their order."""
+
+    probabilities: Mapping[str, NDArray[np.float64]]  # (n, 3) each expert
+    blocks: NDArray[np.float32]  # (n, 2 w)
+
+
+def choose_rows(bars: pd.DataFrame, required_bars: int, count: int, seed: int) -> NDArray[np.int64]:
+    """Row numbers of `bars` with `required_bars` consecutive bars up to them, in ascending order.
+
+    Raises:
+        DataError: fewer than `count` rows have them.
+    """
+    codes = pd.factorize(bars[columns.SYMBOL])[0].astype(np.int64)
+    unbroken = positions(codes, milliseconds(bars), np.ones(len(bars), dtype=bool))
+    eligible = np.flatnonzero(unbroken >= required_bars - 1)
+    if len(eligible) < count:
+        raise DataError(
+            f"{count} golden pairs need as many bars with {required_bars} consecutive bars up to them; "
+            f"received {len(eligible)}. Take more days (`snapshot.days`)."
+        )
+    return np.sort(np.random.default_rng(seed).choice(eligible, count, replace=False))
+
+
+def golden_pairs(
+    bars: pd.DataFrame,
+    features: pd.DataFrame,
+    rows: NDArray[np.int64],
+    batch: Batch,
+    scaler: Scaler,
+    policy: OnnxModel,
+    config: Config,
+    required_bars: int,
+) -> list[dict[str, Any]]:
+    """One pair for each of `rows`: symbol, candles, account and the expected answers."""
+    keys = bars.iloc[rows][[columns.SYMBOL, columns.TIMESTAMP]].reset_index(drop=True)
+    tensors = assemble(
+        bars,
+        features,
+        keys,
+        batch.blocks,
+        scaler,
+        config.labels.volatility_window,
+        config.labels.horizon_bars,
+    )
+    seen = [(tensor, at) for tensor in tensors for at in range(len(tensor))]  # rows ascend, so in their order
+    pairs = []
+    for i, (row, (tensor, at)) in enumerate(zip(rows, seen)):
+        account = _account(_ACCOUNTS[i % len(_ACCOUNTS)], float(tensor.prices[at, 3]))
+        [actions] = policy(_observed(tensor, at, account, config)[None])  # (1, 10)
+        experts = {name: found[i] for name, found in batch.probabilities.items()}
+        expected = {
+            **experts,
+            "committee": np.mean(list(experts.values()), axis=0),
+            "action": actions[0].astype(np.float64),
+        }
+        pairs.append(
+            {
+                "symbol": tensor.symbol,
+                "candles": candles(bars.iloc[row + 1 - required_bars : row + 1]),
+                "account": _state(account, float(tensor.prices[at, 3])),
+                "expected": {name: values.tolist() for name, values in expected.items()},
+            }
+        )
+    return pairs
+
+
+def candles(bars: pd.DataFrame) -> dict[str, list[float | None]]:
+    """Bars of one symbol in the service's format: arrays of numbers, null where unknown."""
+    found: dict[str, list[float | None]] = {columns.TIMESTAMP: milliseconds(bars).tolist()}
+    for name in columns.BAR[1:]:
+        found[name] = [None if np.isnan(value) else float(value) for value in bars[name].to_numpy(np.float64)]
+    return found
+
+
+def milliseconds(bars: pd.DataFrame) -> NDArray[np.int64]:
+    """Opens of the bars in milliseconds since 1970 UTC."""
+    times = bars[columns.TIMESTAMP].dt.tz_localize(None).to_numpy("datetime64[ms]")
+    return np.asarray(times.astype(np.int64))
+
+
+def _observed(tensor: MarketTensor, at: int, account: Account, config: Config) -> NDArray[np.float32]:
+    """The observation of row `at`, (width,)."""
+    seen = account_features(
+        account,
+        float(tensor.prices[at, 3]),
+        float(tensor.volatility[at]),
+        float(tensor.funding_last[at]),
+        terms_of(config.backtest),
+    )
+    return observation(tensor.block[at], tensor.market[at], seen, tensor.regime[at])
+
+
+def _account(state: Mapping[str, float], close: float) -> Account:
+    quantity, entry = state["exposure"] * state["equity"] / close, state["entry"] * close
+    wallet = state["equity"] - quantity * (close - entry)
+    counts = float(state["held"]), float(state["idle"]), state["last"]
+    return Account(wallet, quantity, entry, state["exposure"], state["equity"], state["peak"], *counts)
+
+
+def _state(account: Account, close: float) -> dict[str, float]:
+    """The account as a client describes it."""
+    return {
+        "exposure": account.quantity * close / account.equity,
+        "equity": account.equity,
+        "peak_equity": account.peak,
+        "entry_price": account.entry,
+        "bars_held": int(account.held),
+        "bars_since_trade": int(account.idle),
+        "last_trade_return": account.last_trade,
+    }

@@ -1,0 +1,88 @@
+"""Where a bundle comes from: the commit, the bytes of what it was made of, the bars it saw.
+
+Enters: the checkout that a run lives in. Leaves: plain values without clock, host or path, so that an
+identical run has an identical lineage.
+"""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from xrl import columns
+from xrl.config import Config
+from xrl.labels import folds
+from xrl.paths import Paths
+
+#: Stage outputs whose bytes follow from code and market alone; hashes of trained ones stay in dvc.lock.
+_HASHED = ("xrl/", "stages/snapshot", "stages/features", "stages/labels")
+#: Sections of params.yaml that a bundle depends on; the gate's bounds are the judge's, not the candidate's.
+SECTIONS = (
+    *("market", "snapshot", "features", "labels", "experts", "oof", "policy", "backtest", "refit", "bundle"),
+)
+
+
+def lineage(config: Config, paths: Paths, bars: pd.DataFrame) -> dict[str, Any]:
+    """The contents of `lineage.json`."""
+    _, refit = folds.load(paths.folds)
+    trained = int(folds.train_mask(pd.read_parquet(paths.labels), refit).sum())
+    time = bars[columns.TIMESTAMP]
+    return {
+        "market": config.market.name,
+        "as_of": config.snapshot.as_of.isoformat(),
+        "stale_after_days": config.bundle.stale_after_days,
+        "git_commit": _git_commit(paths.root),
+        "dvc": _hashes(paths.dvc_lock),
+        "samples": trained,
+        "trained_through": refit.train_end.isoformat(),
+        "data": {
+            "first": time.min().isoformat(),
+            "last": time.max().isoformat(),
+            "bars": {str(symbol): len(rows) for symbol, rows in bars.groupby(columns.SYMBOL)},
+        },
+        "seeds": {
+            "experts": config.experts.seed,
+            "policy": list(config.policy.seeds),
+            "refit": config.refit.seed,
+        },
+    }
+
+
+def sections(config: Config) -> dict[str, Any]:
+    """The parameters behind a bundle, as plain values."""
+    found = config.model_dump(mode="json")
+    return {name: found[name] for name in SECTIONS}
+
+
+def _git_commit(root: Path) -> str | None:
+    """Commit of the checkout, with `-dirty` when the package differs from it; None outside a checkout."""
+    head = _git(root, "rev-parse", "HEAD")
+    if head is None:
+        return None
+    return head + ("-dirty" if _git(root, "status", "--porcelain", "--", "xrl", "dvc.yaml") else "")
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=root, capture_output=True, text=True, check=True, timeout=30
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _hashes(lock: Path) -> dict[str, str]:
+    """Hashes of code and deterministic stages out of dvc.lock; empty where the stages ran without DVC."""
+    if not lock.is_file():
+        return {}
+    stages = (yaml.safe_load(lock.read_text()) or {}).get("stages", {})
+    entries = [
+        entry
+        for name, stage in stages.items()
+        if name != "bundle"
+        for entry in (*stage.get("deps", ()), *stage.get("outs", ()))
+    ]
+    return {entry["path"]: entry["md5"] for entry in entries if entry["path"].startswith(_HASHED)}
