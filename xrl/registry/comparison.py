@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from xrl import columns
+from xrl.backtest import portfolio
 from xrl.config import GateParams
 from xrl.evaluation import metrics
 from xrl.evaluation.significance import sharpe_differences
@@ -46,21 +47,17 @@ def compare_tracks(challenger: pd.DataFrame, champion: pd.DataFrame, params: Gat
 
 
 def daily_returns(track: pd.DataFrame) -> NDArray[np.float64]:
-    """Daily UTC returns of equal-weight sub-accounts, rebalanced monthly. (days,)
-
-    `track` holds symbol, timestamp and `net_return`, each sub-account's return in the bar.
-    """
-    wide = track.pivot(index=columns.TIMESTAMP, columns=columns.SYMBOL, values="net_return").fillna(0.0)
-    if wide.empty:
+    """Daily UTC returns of the track's portfolio: equal-weight sub-accounts, rebalanced monthly. (days,)"""
+    if track.empty:
         return np.empty(0)
-    equity, curves = 1.0, []
-    for _, month in (1.0 + wide).groupby(wide.index.strftime("%Y-%m")):
-        curves.append(equity * month.cumprod().mean(axis=1))
-        equity = float(curves[-1].iloc[-1])
-    curve = pd.concat(curves)
-    closes = curve.groupby(curve.index.floor("D")).last().to_numpy(dtype=np.float64)
-    before = np.concatenate([[1.0], closes[:-1]])
-    return np.asarray(closes / before - 1.0)
+    ordered = track.sort_values([columns.SYMBOL, columns.TIMESTAMP])
+    times = [
+        own.dt.tz_localize(None).to_numpy("datetime64[ms]")
+        for _, own in ordered.groupby(columns.SYMBOL)[columns.TIMESTAMP]
+    ]
+    grid = portfolio.grid_of(times)
+    equity = portfolio.equity_curve(ordered["net_return"].to_numpy(np.float64), grid)
+    return metrics.daily_returns(grid.timestamp, equity)
 
 
 def committee_confusion(track: pd.DataFrame) -> NDArray[np.float64]:

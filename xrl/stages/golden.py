@@ -21,7 +21,7 @@ from xrl.env.observation import account_features, observation
 from xrl.errors import DataError
 from xrl.experts.windows import positions
 from xrl.features.scaling import Scaler
-from xrl.serve.onnx_model import OnnxModel
+from xrl.policy.exported import ExportedPolicy
 
 #: Account states that the pairs take in turn; `entry` as a share of the close.
 _ACCOUNTS: Final = (
@@ -62,7 +62,7 @@ def golden_pairs(
     rows: NDArray[np.int64],
     batch: Batch,
     scaler: Scaler,
-    policy: OnnxModel,
+    policy: ExportedPolicy,
     config: Config,
     required_bars: int,
 ) -> list[dict[str, Any]]:
@@ -81,7 +81,7 @@ def golden_pairs(
     pairs = []
     for i, (row, (tensor, at)) in enumerate(zip(rows, seen)):
         account = _account(_ACCOUNTS[i % len(_ACCOUNTS)], float(tensor.prices[at, 3]))
-        [actions] = policy(_observed(tensor, at, account, config)[None])  # (1, 10)
+        actions = policy.probabilities(_observed(tensor, at, account, config)[None])  # (1, 10)
         experts = {name: found[i] for name, found in batch.probabilities.items()}
         expected = {
             **experts,
