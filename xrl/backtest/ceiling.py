@@ -111,9 +111,9 @@ def _sharpe(traded: pd.DataFrame, expected_return: Array, params: BacktestParams
         starts=starts, ends=ends,
     )  # fmt: skip
     earned = replay_targets(targets, panel, terms_of(params)).net_return
-    portfolio = pd.Series(earned).groupby(traded[c.TIMESTAMP].to_numpy()).mean()
+    portfolio = pd.Series(earned).groupby(traded[c.TIMESTAMP]).mean()
     equity = np.cumprod(1.0 + portfolio.to_numpy(np.float64))
-    time = portfolio.index.to_numpy().astype("datetime64[ms]")
+    time = pd.DatetimeIndex(portfolio.index).tz_localize(None).to_numpy().astype("datetime64[ms]")
     return float(metrics.sharpe(metrics.daily_returns(time, equity)))
 
 

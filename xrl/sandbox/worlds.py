@@ -19,6 +19,11 @@ but the past says nothing about future direction (log returns are exactly symmet
 
 Who knows `d_t` expects `E[r_{t+1} + .. + r_{t+h}] = d_t sum_k rho^{k-1} E[sigma_{t+k} | t]` (future impulses
 are symmetric, volatility is lognormal and independent of them): that closed form is `oracle`.
+
+Measured (seed 7, six coins, 432 days after 288 days of training, default label; other seeds differ by .01 in
+direction and F1): the optimal rule of `backtest.ceiling` has direction .564, F1 macro .415, net Sharpe 10.4
+(six nearly independent signals); a small LightGBM on 18 plain features .559 and .389, in the random walk .500 and
+.350. Reproduce: `pytest -s tests/sandbox/test_learnable.py tests/backtest/test_ceiling.py`.
 """
 
 import zlib
@@ -95,6 +100,7 @@ class _Path(NamedTuple):
     taker_share: Array
     funding: Array  # NaN where nothing settles
     open_interest: Array  # at the close
+    active: Array  # 1 in the active regime
     drift: Array  # d_t, in sigmas per bar
     market_log_volatility: Array
     coin_log_volatility: Array
@@ -151,7 +157,7 @@ def oracle(
 ) -> Oracle:
     """Moments of the log return over the next `horizon` bars for who knows the latent state at each close.
 
-    The expectation is exact; the deviation leaves out only the drifts that future impulses may add (< 1 %).
+    The expectation is exact; the deviation lets a coming impulse carry on at its own bar's volatility.
 
     Args:
         symbol: one of `COINS`.
@@ -166,21 +172,30 @@ def oracle(
     index = ((timestamps - WORLD_START) // HOUR).to_numpy()
     last = int(index.max(initial=0)) + horizon + 1
     path = _path(world, symbol, seed, _block(last))
-    drift, market, coin = (
-        values[index] for values in (path.drift, path.market_log_volatility, path.coin_log_volatility)
-    )
+    market_h, coin_h = path.market_log_volatility[index], path.coin_log_volatility[index]
     season = _season(last) * COINS[symbol].sigma
     expected, variance = np.zeros(len(index)), np.zeros(len(index))
     for k in range(1, horizon + 1):
-        ahead = index + k
-        mean = _MARKET_PHI**k * market + _COIN_PHI**k * coin
+        mean = _MARKET_PHI**k * market_h + _COIN_PHI**k * coin_h
         spread = _MARKET_SD**2 * (1 - _MARKET_PHI ** (2 * k)) + _COIN_SD**2 * (1 - _COIN_PHI ** (2 * k))
-        expected += drift * _RHO ** (k - 1) * season[ahead] * np.exp(mean + spread / 2)
-        variance += season[ahead] ** 2 * np.exp(2 * mean + 2 * spread) * _UNIT_VARIANCE
+        expected += path.drift[index] * _RHO ** (k - 1) * season[index + k] * np.exp(mean + spread / 2)
+        shocks = _shock_variance(path.active[index], k, horizon, _delta(world))
+        variance += season[index + k] ** 2 * np.exp(2 * mean + 2 * spread) * shocks
     return Oracle(expected, np.sqrt(variance))
 
 
-_UNIT_VARIANCE = 1 + _IMPULSE_RATE * _IMPULSE_SIGMAS**2
+def _delta(world: str) -> float:
+    return _DELTA if world == "planted" else 0.0
+
+
+def _shock_variance(active: Array, k: int, horizon: int, delta: float) -> Array:
+    """Variance that bar t+k adds to the horizon's return, in sigma^2: noise, impulse, what it carries on."""
+    share = _ACTIVE_BARS / (_ACTIVE_BARS + _QUIET_BARS)
+    still = share + (active - share) * (1 - 1 / _ACTIVE_BARS - 1 / _QUIET_BARS) ** k
+    confirmed = _CONFIRMED_SHARE * still
+    carried = _IMPULSE_SIGMAS + delta * (1 - _RHO ** (horizon - k)) / (1 - _RHO)
+    impulse: Array = (1 - confirmed) * _IMPULSE_SIGMAS**2 + confirmed * carried**2
+    return 1 + _IMPULSE_RATE * impulse
 
 
 def _hours(time: pd.Timestamp) -> int:
@@ -210,7 +225,7 @@ def _path(world: str, symbol: str, seed: int, n: int) -> _Path:
     if symbol not in COINS:
         raise ExchangeError(f"{symbol!r} is not listed in the sandbox; listed are {sorted(COINS)}")
     coin, own, market = COINS[symbol], _Streams(seed, symbol), _Streams(seed, "market")
-    delta = _DELTA if world == "planted" else 0.0
+    delta = _delta(world)
     market_h = _ar1(market("volatility"), n, _MARKET_PHI, _MARKET_SD)
     coin_h = _ar1(own("volatility"), n, _COIN_PHI, _COIN_SD)
     sigma = coin.sigma * _season(n) * np.exp(market_h + coin_h)
@@ -228,7 +243,7 @@ def _path(world: str, symbol: str, seed: int, n: int) -> _Path:
     size = 900 * np.exp(0.15 * own("trades").standard_normal(n))
     return _Path(
         open_, high, low, close, volume, np.ceil(volume * close / size), share,
-        _funding(own, n), _open_interest(own, coin, n), drift, market_h, coin_h,
+        _funding(own, n), _open_interest(own, coin, n), active.astype(np.float64), drift, market_h, coin_h,
     )  # fmt: skip
 
 
