@@ -19,14 +19,6 @@ NAME = "xrl-planted"
 WEAK = {"prediction__f1_macro": interval(0.33, 0.32, 0.34)}
 
 
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MLflow takes seconds to create its tables; every test starts from a copy of them."""
-    path = tmp_path_factory.mktemp("mlflow") / "empty.db"
-    Store(f"sqlite:///{path}")
-    return path
-
-
 @pytest.fixture
 def store(tmp_path: Path, empty_database: Path) -> Store:
     shutil.copy(empty_database, tmp_path / "mlflow.db")

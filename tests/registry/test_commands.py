@@ -1,0 +1,69 @@
+"""Truths of `xrl register`, `gate`, `promote` and `rollback` as a scheduler calls them."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from tests.registry.evidence import interval
+from tests.registry.workspace import finished
+from xrl.__main__ import app
+from xrl.errors import RegistryError
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_database: Path) -> Path:
+    """A folder with params.yaml and a registry of its own."""
+    shutil.copy(Path(__file__).parents[2] / "params.yaml", tmp_path)
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XRL_MLFLOW_URL", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    return tmp_path
+
+
+def xrl(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments))
+
+
+def said(*arguments: str) -> str:
+    result = xrl(*arguments)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def workspace(here: Path, name: str, seed: int = 0, **figures: object) -> str:
+    _, paths = finished(here / name, seed, **figures)
+    shutil.copy(here / "params.yaml", paths.params)
+    return str(paths.root)
+
+
+def test_a_scheduler_can_run_the_whole_way_twice(here: Path) -> None:
+    assert "no challenger waits for the gate in an empty registry" in said("gate", "--pending")
+    assert said("promote", "--pending") == ""
+    root = workspace(here, "run")
+    assert "xrl-planted version 1 registered as challenger" in said("register", "--root", root)
+    table = said("gate", "--pending")
+    assert "xrl-planted version 1: promote" in table
+    assert "sharpe_over_random_timing" in table
+    assert "not judged here: deflated Sharpe" in table
+    assert said("promote", "--pending") == "xrl-planted version 1 is champion\n"
+    assert "is already champion (identical bundle" in said("register", "--root", root)
+    assert said("gate", "--pending") == "no challenger waits for the gate in xrl-planted\n"
+    assert said("promote", "--pending") == "xrl-planted version 1 is already champion\n"
+
+
+def test_a_refusal_is_a_green_run_that_shows_figure_bound_and_reason(here: Path) -> None:
+    root = workspace(here, "weak", prediction__f1_macro=interval(0.33, 0.32, 0.34))
+    said("register", "--root", root)
+    table = said("gate")
+    assert "xrl-planted version 1: refuse" in table
+    assert "F1 macro is below its floor" in table
+    assert "0.33" in table
+    assert ">= 0.34" in table
+    assert said("promote") == "xrl-planted version 1 was refused; there is no champion\n"
+
+
+def test_an_unknown_model_is_an_error(here: Path) -> None:
+    assert isinstance(xrl("rollback", "--model", "xrl-nothing").exception, RegistryError)
+    assert "no challenger waits for the gate in xrl-nothing" in said("gate", "--model", "xrl-nothing")
