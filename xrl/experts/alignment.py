@@ -58,7 +58,7 @@ def contrasts(embedding: Array, probabilities: Array) -> Array:
         probabilities: (rows, 3) of the same bars, temperature applied.
 
     Returns:
-        (width, 2): `embedding @ c` is log P(BUY) - log P(SELL), and log P(HOLD) less the mean of the other two,
+        (width, 2): `embedding @ c` is log P(BUY) - log P(SELL), and log P(HOLD) less the mean of the others,
         each but for a constant.
     """
     sell, hold, buy = np.log(np.clip(probabilities, 1e-9, 1.0)).T
