@@ -134,6 +134,10 @@ class Paths:
         return self.stage("refit") / "policy.onnx"
 
     @property
+    def refit_policy_scaler(self) -> Path:
+        return self.stage("refit") / "scaler_policy.json"
+
+    @property
     def refit_report(self) -> Path:
         return self.stage("refit") / "report.json"
 
