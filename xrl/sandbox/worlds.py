@@ -22,8 +22,8 @@ are symmetric, volatility is lognormal and independent of them): that closed for
 
 Measured (seed 7, six coins, 432 days after 288 days of training, default label; other seeds differ by .01 in
 direction and F1): the optimal rule of `backtest.ceiling` has direction .564, F1 macro .415, net Sharpe 10.4
-(six nearly independent signals); a small LightGBM on 18 plain features .559 and .389, in the random walk .500 and
-.350. Reproduce: `pytest -s tests/sandbox/test_learnable.py tests/backtest/test_ceiling.py`.
+(six signals, little related); a small LightGBM on 18 plain features .559 and .389, in the random walk .500
+and .350. Reproduce: `pytest -s tests/sandbox/test_learnable.py tests/backtest/test_ceiling.py`.
 """
 
 import zlib
