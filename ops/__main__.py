@@ -16,7 +16,11 @@ def main() -> int:
     for name in ("up", "down", "status"):
         commands.add_parser(name)
     demo = commands.add_parser("demo")
-    demo.add_argument("--world", help="this world alone; without it planted, then random_walk")
+    demo.add_argument(
+        "--world",
+        choices=["planted", "random_walk", "replay"],
+        help="this world alone; without it planted, then random_walk",
+    )
     demo.add_argument("--data", type=Path, help="folder of candles for --world replay")
     demo.add_argument("--days", type=int)
     demo.add_argument("--as-of")

@@ -21,6 +21,7 @@ from ops.service_call import ask, served_version
 from ops.summary import print_answers, print_outcome
 from ops.watch import follow, wait_for
 from xrl.config import Config, Settings, load_config
+from xrl.errors import ConfigError
 
 REPLAY_AS_OF, REPLAY_DAYS = datetime(2025, 1, 1, tzinfo=UTC), 1461
 
@@ -52,6 +53,8 @@ def run(current: Settings, demo: Demo) -> int:
         XrlError: a server or a task failed.
     """
     console = Console(soft_wrap=True)
+    if demo.world == "replay" and current.replay_dir is None:
+        raise ConfigError("the world replay needs files: make demo WORLD=replay DATA=../shared/market")
     begin = time.monotonic()
     outcomes = []
     with _servers(current, console):
@@ -75,11 +78,18 @@ def jobs(config: Config, demo: Demo) -> list[Job]:
         replay = world == "replay"
         as_of = REPLAY_AS_OF if replay else config.snapshot.as_of
         if demo.as_of is not None:
-            as_of = datetime.fromisoformat(demo.as_of)
-            as_of = as_of if as_of.tzinfo else as_of.replace(tzinfo=UTC)
+            as_of = _time(demo.as_of)
         days = demo.days or (REPLAY_DAYS if replay else config.snapshot.days)
         found.append(Job(world, config.market.symbols, days, config.experts.preset, as_of))
     return found
+
+
+def _time(text: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigError(f"AS_OF must be a date such as 2025-01-01, UTC; received {text!r}") from error
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _one_world(current: Settings, airflow: Airflow, job: Job, console: Console) -> Outcome:
