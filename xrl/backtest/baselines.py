@@ -1,7 +1,7 @@
 """What a policy must beat: strategies that need no policy, and class models with a threshold rule.
 
-Enters: a panel, signals, a policy's own targets. Leaves: target exposures and Sharpe ratios. Every rule pays what
-the policy pays, through the same account step.
+Enters: a panel, signals, a policy's own targets. Leaves: target exposures and Sharpe ratios. Every rule
+pays what the policy pays, through the same account step.
 """
 
 from typing import NamedTuple
@@ -40,7 +40,7 @@ class Court(NamedTuple):
 def constant_targets(side: float, grid: Grid) -> NDArray[np.float64]:
     """Hold `side` times equity, rebalanced to it at each month's turn. (rows,)"""
     months = grid.month[grid.row] - grid.month[0]
-    return side * (1.0 + _NUDGE * months)
+    return np.asarray(side * (1.0 + _NUDGE * months), dtype=np.float64)
 
 
 def random_timing(targets: NDArray[np.float64], court: Court, runs: int, seed: int) -> NDArray[np.float64]:
@@ -59,8 +59,10 @@ def random_timing(targets: NDArray[np.float64], court: Court, runs: int, seed: i
     return found
 
 
-def threshold_targets(signal: NDArray[np.float64], threshold: float, panel: Panel) -> NDArray[np.float64]:
-    """1x with the signal beyond the threshold, out when its sign turns against the position. (rows,)"""
+def threshold_targets(
+    signal: NDArray[np.float64], threshold: NDArray[np.float64], panel: Panel
+) -> NDArray[np.float64]:
+    """1x with the signal beyond its row's threshold, out when its sign turns against the position. (rows,)"""
     targets = np.zeros(len(signal))
     for start, end in zip(panel.starts, panel.ends):
         _follow(targets, signal, threshold, start, end)
@@ -77,7 +79,8 @@ def choose_threshold(signal: NDArray[np.float64], court: Court) -> float:
     best, best_sharpe = float("inf"), 0.0
     for quantile in QUANTILES:
         threshold = float(np.quantile(np.abs(signal), quantile))
-        sharpe = court.sharpe(threshold_targets(signal, threshold, court.panel))
+        everywhere = np.full(len(signal), threshold)
+        sharpe = court.sharpe(threshold_targets(signal, everywhere, court.panel))
         if sharpe > best_sharpe:
             best, best_sharpe = threshold, sharpe
     return best
@@ -85,11 +88,15 @@ def choose_threshold(signal: NDArray[np.float64], court: Court) -> float:
 
 @njit
 def _follow(
-    targets: NDArray[np.float64], signal: NDArray[np.float64], threshold: float, start: int, end: int
+    targets: NDArray[np.float64],
+    signal: NDArray[np.float64],
+    threshold: NDArray[np.float64],
+    start: int,
+    end: int,
 ) -> None:
     held = 0.0
     for t in range(start, end):
-        if abs(signal[t]) > threshold:
+        if abs(signal[t]) > threshold[t]:
             held = float(np.sign(signal[t]))
         elif held * signal[t] < 0.0:
             held = 0.0

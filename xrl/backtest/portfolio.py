@@ -1,7 +1,7 @@
 """One portfolio of equal-weight isolated sub-accounts, one per symbol, rebalanced monthly.
 
-Enters: each sub-account's bar returns. Leaves: the portfolio's equity and its figures. The transfers at a month's
-turn are free here: they are a few per cent of equity, so at 7 bps well below a basis point a month.
+Enters: each sub-account's bar returns. Leaves: the portfolio's equity and its figures. The transfers at a
+month's turn are free here: they are a few per cent of equity, so at 7 bps well below a basis point a month.
 """
 
 from typing import NamedTuple
@@ -78,8 +78,8 @@ def flow_figures(replay: Replay, grid: Grid) -> dict[str, float]:
     """What trading moved, per sub-account.
 
     Returns:
-        `turnover`: notional traded, multiples of equity a day; `fee_share`, `funding_share`: costs and funding
-        paid, share of equity a year; `liquidations`: their number in all.
+        `turnover`: notional traded, multiples of equity a day; `fee_share`, `funding_share`: costs and
+        funding paid, share of equity a year; `liquidations`: their number in all.
     """
     bars = len(replay.traded)
     days = bars / 24.0

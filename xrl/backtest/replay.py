@@ -21,8 +21,8 @@ from xrl.env.reward import RUIN_SHARE
 
 _EQUITY = Account._fields.index("equity")
 
-#: Observations (symbols, width) float32 -> action indices (symbols,).
-Decide = Callable[[NDArray[np.float32]], NDArray[np.int64]]
+#: Observations (symbols, width) float32 and their panel rows (symbols,) -> action indices (symbols,).
+Decide = Callable[[NDArray[np.float32], NDArray[np.int64]], NDArray[np.int64]]
 
 
 class Replay(NamedTuple):
@@ -38,6 +38,7 @@ class Replay(NamedTuple):
     traded: NDArray[np.float64]
     liquidated: NDArray[np.float64]  # 1 where it happened
     exposure: NDArray[np.float64]  # signed notional / equity at the close
+    target: NDArray[np.float64]  # exposure last asked for, in force at the close
     action: NDArray[np.int64]  # decided at the row's close; -1 where no policy was asked
 
 
@@ -58,7 +59,7 @@ def replay_policy(decide: Decide, panel: Panel, terms: Terms, delay_bars: int = 
     while len(cursor):
         seen = np.empty((len(cursor), width), dtype=np.float32)
         kernel.observe(seen, states, cursor, panel, terms)
-        decided = decide(seen)
+        decided = decide(seen, cursor)
         result.action[cursor] = decided
         waiting = [*waiting, decided]
         due, waiting = waiting[0], waiting[1:]
@@ -88,10 +89,9 @@ def replay_targets(targets: NDArray[np.float64], panel: Panel, terms: Terms) -> 
 
 
 def _empty(rows: int) -> Replay:
-    money = [np.zeros(rows) for _ in range(6)]
-    return Replay(
-        money[0], money[1], money[2], money[3], money[4], money[5], np.full(rows, -1, dtype=np.int64)
-    )
+    net, costs, funding, traded, liquidated, exposure, target = (np.zeros(rows) for _ in range(7))
+    action = np.full(rows, -1, dtype=np.int64)
+    return Replay(net, costs, funding, traded, liquidated, exposure, target, action)
 
 
 @njit
@@ -134,4 +134,5 @@ def _write(result: Replay, t: int, before: float, after: Step, panel: Panel) -> 
     if account.equity < RUIN_SHARE * before:
         account = open_account(1.0)
     result.exposure[t] = account.quantity * panel.prices[t, 3] / account.equity
+    result.target[t] = account.target
     return account

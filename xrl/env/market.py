@@ -5,7 +5,7 @@ one `MarketTensor` per symbol, and `Panel`, the same stacked for compiled loops.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -137,6 +137,14 @@ def assemble(
             )
         )
     return tuple(tensors)
+
+
+def join(parts: Sequence[MarketTensor]) -> MarketTensor:
+    """One symbol's tensors, each continuing the one before, as one."""
+    names = [field.name for field in fields(MarketTensor) if field.name != "symbol"]
+    return MarketTensor(
+        parts[0].symbol, **{name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    )
 
 
 def stack(tensors: Sequence[MarketTensor]) -> Panel:

@@ -1,0 +1,220 @@
+"""Stage `backtest`: the walk-forward track with costs, beside its baselines.
+
+Reads stages/snapshot, features, labels, oof and policy. Writes stages/backtest/{metrics.json, track.parquet,
+returns.parquet, plots/}, each aside and renamed. Predictions are scored over all folds, trading from the
+second fold on: the first has no out-of-fold past to train a policy on.
+"""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from xrl import columns as c
+from xrl.account.step import Terms, terms_of
+from xrl.backtest import baselines, ceiling, plots, portfolio, report
+from xrl.backtest.baselines import Court
+from xrl.backtest.replay import Replay, replay_policy
+from xrl.backtest.rivals import RIVALS
+from xrl.config import Config
+from xrl.env.market import MarketTensor, stack
+from xrl.evaluation import metrics
+from xrl.labels import folds
+from xrl.labels.folds import Fold
+from xrl.paths import Paths
+from xrl.stages.aside import aside, write_json
+from xrl.stages.backtest_inputs import KEYS, Trial, judged_rows, read_trial
+from xrl.stages.policy_inputs import PolicyInputs, naive, read_policy_inputs
+
+log = logging.getLogger(__name__)
+
+Array = NDArray[np.float64]
+
+
+def run(config: Config, paths: Paths) -> None:
+    """Score, replay, compare and write.
+
+    Raises:
+        DataError: an earlier stage has not run.
+        ExportError: a fold's policy is missing.
+    """
+    laid, _ = folds.load(paths.folds)
+    inputs = read_policy_inputs(paths, config.labels)
+    rows = judged_rows(config, paths, inputs, laid)
+    trial = read_trial(paths, inputs, laid)
+    panel, grid = stack(trial.tensors), portfolio.grid_of([tensor.timestamp for tensor in trial.tensors])
+    court = Court(panel, grid, terms_of(config.backtest))
+    replay = replay_policy(trial.decide, panel, court.terms)
+    log.info("policy replayed over %d bars", len(replay.net_return))
+    traded = rows[rows[c.FOLD] > laid[0].index].reset_index(drop=True)
+    curves = _curves(config, inputs, rows, laid, court, replay)
+    found = _metrics(config, inputs, rows, traded, trial, court, replay, curves)
+    _write(paths, config, found, _track(traded, replay), court, curves, rows)
+    log.info(
+        "F1 %.3f, direction %.3f, Sharpe %.2f (lightgbm %.2f, buy and hold %.2f)",
+        found["prediction"]["f1_macro"]["value"],
+        found["prediction"]["direction_accuracy"]["value"],
+        found["trading"]["sharpe"]["value"],
+        found["baselines"]["lightgbm"]["sharpe"],
+        found["baselines"]["buy_and_hold"]["sharpe"],
+    )
+
+
+def _curves(
+    config: Config,
+    inputs: PolicyInputs,
+    rows: pd.DataFrame,
+    laid: Sequence[Fold],
+    court: Court,
+    replay: Replay,
+) -> dict[str, Array]:
+    """Portfolio equity of the policy and of every baseline that has one path."""
+    curves = {
+        "policy": portfolio.equity_curve(replay.net_return, court.grid),
+        "flat": np.ones(len(court.grid.timestamp)),
+        "buy_and_hold": court.equity(baselines.constant_targets(1.0, court.grid)),
+        "always_short": court.equity(baselines.constant_targets(-1.0, court.grid)),
+    }
+    whole = inputs.tensors(inputs.scaler(laid[0].test_start))
+    for name, model in {"committee_threshold": "committee", **{rival: rival for rival in RIVALS}}.items():
+        sell, _, buy = c.probability_columns(model)
+        signal = (rows[buy] - rows[sell]).to_numpy(np.float64)
+        curves[name] = court.equity(_threshold_rule(signal, rows, whole, laid, court))
+        log.info("%s: Sharpe %.2f", name, portfolio.sharpe_of(curves[name], court.grid.timestamp))
+    return curves
+
+
+def _threshold_rule(
+    signal: Array, rows: pd.DataFrame, whole: Sequence[MarketTensor], laid: Sequence[Fold], court: Court
+) -> Array:
+    """Targets over the traded rows; each fold's threshold is chosen on the folds before it."""
+    fold = rows[c.FOLD].to_numpy(np.int64)
+    threshold = np.full(len(rows), np.inf)
+    for own in laid[1:]:
+        past = [tensor.between(naive(laid[0].test_start), naive(own.test_start)) for tensor in whole]
+        earlier = Court(stack(past), portfolio.grid_of([tensor.timestamp for tensor in past]), court.terms)
+        threshold[fold == own.index] = baselines.choose_threshold(signal[fold < own.index], earlier)
+    traded = fold > laid[0].index
+    return baselines.threshold_targets(signal[traded], threshold[traded], court.panel)
+
+
+def _metrics(
+    config: Config,
+    inputs: PolicyInputs,
+    rows: pd.DataFrame,
+    traded: pd.DataFrame,
+    trial: Trial,
+    court: Court,
+    replay: Replay,
+    curves: dict[str, Array],
+) -> dict[str, Any]:
+    params, seed = config.backtest, config.backtest.bootstrap_seed
+    shift = config.labels.horizon_bars + config.experts.window_bars
+    timing = baselines.random_timing(replay.target, court, params.random_timing_runs, seed)
+    figures = {name: report.strategy_figures(curve, court.grid) for name, curve in curves.items()}
+    for name, called in (("flat", c.HOLD), ("buy_and_hold", c.BUY), ("always_short", c.SELL)):
+        figures[name]["f1_macro"] = report.constant_f1(rows, called)
+    for name in RIVALS:
+        figures[name] |= report.class_figures(rows, name)
+    prediction = report.prediction_section(rows, shift, params.bootstrap, seed)
+    trading = report.trading_section(replay, court.grid, params.bootstrap, seed)
+    found: dict[str, Any] = report.plain_tree(
+        {
+            "prediction": prediction,
+            "trading": {**trading, **_stress(config, trial, court), **_collapse(figures)},
+            "baselines": {
+                **{name: values for name, values in figures.items() if name != "policy"},
+                "random_timing": {"median": np.median(timing), "p95": np.quantile(timing, 0.95)},
+                "volatility_only": {"f1_macro": prediction["f1_volatility_only"]},
+            },
+            "folds": report.fold_section(rows, curves["policy"], court.grid),
+            "ceiling": _ceiling(config, inputs, rows, traded),
+            "bars": len(traded),
+            "start": traded[c.TIMESTAMP].min().isoformat(),
+            "end": (traded[c.TIMESTAMP].max() + pd.Timedelta(hours=1)).isoformat(),
+        }
+    )
+    return found
+
+
+def _stress(config: Config, trial: Trial, court: Court) -> dict[str, float]:
+    """The policy asked again without costs, at double costs, and with orders a bar late."""
+
+    def sharpe(terms: Terms, delay_bars: int = 0) -> float:
+        replay = replay_policy(trial.decide, court.panel, terms, delay_bars)
+        return portfolio.sharpe_of(
+            portfolio.equity_curve(replay.net_return, court.grid), court.grid.timestamp
+        )
+
+    return {
+        "sharpe_costs_x0": sharpe(terms_of(config.backtest, 0.0)),
+        "sharpe_costs_x2": sharpe(terms_of(config.backtest, 2.0)),
+        "sharpe_delay_1": sharpe(court.terms, delay_bars=1),
+    }
+
+
+def _collapse(figures: dict[str, dict[str, float]]) -> dict[str, float]:
+    """What the policy would earn if it always bought or always sold; always hold earns 0."""
+    return {
+        "sharpe_all_buy": figures["buy_and_hold"]["sharpe"],
+        "sharpe_all_sell": figures["always_short"]["sharpe"],
+    }
+
+
+def _ceiling(
+    config: Config, inputs: PolicyInputs, rows: pd.DataFrame, traded: pd.DataFrame
+) -> dict[str, float] | None:
+    """The optimal rule's scores where the world is known: classes over all folds, Sharpe where we trade."""
+    if config.market.world != "planted":
+        return None
+    arguments = (inputs.bars, config.market.world_seed, config.labels.horizon_bars, config.backtest)
+    classes = ceiling.ceiling(rows.dropna(subset=[c.LABEL])[list(ceiling.ROWS)], *arguments)
+    trading = ceiling.ceiling(traded.dropna(subset=[c.LABEL])[list(ceiling.ROWS)], *arguments)
+    return {**classes._asdict(), "sharpe": trading.sharpe}
+
+
+def _track(traded: pd.DataFrame, replay: Replay) -> pd.DataFrame:
+    """The traded bars: what was predicted, decided at their close, held there, and earned within them."""
+    probabilities = [name for model in ("committee", "lightgbm") for name in c.probability_columns(model)]
+    track = traded[[*KEYS, c.FOLD, *probabilities, c.LABEL, c.FORWARD_RETURN]].copy()
+    names = np.array(c.ACTIONS)
+    track["action"] = names[np.maximum(replay.action, 0)]
+    track["exposure"] = replay.exposure
+    track["net_return"] = replay.net_return
+    return track
+
+
+def _write(
+    paths: Paths,
+    config: Config,
+    found: dict[str, Any],
+    track: pd.DataFrame,
+    court: Court,
+    curves: dict[str, Array],
+    rows: pd.DataFrame,
+) -> None:
+    write_json(paths.metrics, found)
+    with aside(paths.track) as place:
+        track.to_parquet(place, index=False)
+    time = pd.DatetimeIndex(court.grid.timestamp).tz_localize("UTC")
+    with aside(paths.returns) as place:
+        pd.DataFrame({c.TIMESTAMP: time, **curves}).to_parquet(place, index=False)
+    daily = plots.daily_equity(court.grid.timestamp, curves)
+    judged = report.predictions_of(rows, "committee")
+    names = np.array(c.CLASSES)
+    with aside(paths.plots / "equity.csv") as place:
+        daily.to_csv(place, index=False, float_format="%.6f")
+    with aside(paths.plots / "confusion.csv") as place:
+        calls = pd.DataFrame({"actual": names[judged.truth], "predicted": names[judged.predicted]})
+        calls.to_csv(place, index=False)
+    sharpe, f1 = found["trading"]["sharpe"]["value"], found["prediction"]["f1_macro"]["value"]
+    with aside(paths.plots / "equity.png") as place:
+        plots.draw_equity(
+            daily, place, f"{config.market.name}: walk-forward, net of costs (Sharpe {sharpe:.2f})"
+        )
+    with aside(paths.plots / "confusion.png") as place:
+        matrix = metrics.confusion(judged.truth, judged.predicted)
+        plots.draw_confusion(matrix, place, f"{config.market.name}: out-of-fold classes (F1 {f1:.3f})")
