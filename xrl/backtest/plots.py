@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
 from xrl.columns import CLASSES
@@ -21,6 +22,7 @@ _COLOURS = {
     "committee_threshold": "#4a7fb5",
     "buy_and_hold": "#777777",
     "always_short": "#b9b9b9",
+    "flat": "#dddddd",
 }
 
 
@@ -49,7 +51,9 @@ def draw_equity(daily: pd.DataFrame, path: Path, title: str) -> None:
             zorder=3 if ours else 2,
         )
     above.set_yscale("log")
-    above.set_ylabel("equity, start = 1 (log)")
+    for set_formatter in (above.yaxis.set_major_formatter, above.yaxis.set_minor_formatter):
+        set_formatter(FuncFormatter(lambda level, _: f"{level:g}"))
+    above.set_ylabel("equity, start = 1 (log scale)")
     above.set_title(title, loc="left")
     above.legend(loc="upper left", frameon=False, fontsize=9)
     peak = daily[OURS].cummax()

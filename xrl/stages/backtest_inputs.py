@@ -1,7 +1,7 @@
 """What the stage `backtest` judges and replays.
 
-Enters: outputs of the stages features, labels, oof and policy. Leaves: every predicted bar with its outcome and
-rival predictions, and the traded bars as each fold's own policy sees them.
+Enters: outputs of the stages features, labels, oof and policy. Leaves: every predicted bar with its outcome
+and rival predictions, and the traded bars as each fold's own policy sees them.
 """
 
 from collections.abc import Sequence

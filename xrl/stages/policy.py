@@ -1,7 +1,7 @@
 """Stage `policy`: for every fold but the first, a policy trained on the out-of-fold bars before it.
 
 Reads stages/snapshot, features, labels and oof. Writes stages/policy/{fold_K.onnx, scaler_K.json,
-report.json}, each aside and renamed. Fold 0 has no out-of-fold past, so it has no policy and no trading track.
+report.json}, each aside and renamed. Fold 0 has no out-of-fold past, so no policy and no trading track.
 """
 
 import logging
