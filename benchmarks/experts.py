@@ -1,0 +1,123 @@
+"""The experts: a training step against two Keras LSTM layers, memory of a training, one window in onnxruntime.
+
+Import it in a fresh process: the peak memory is counted from what the imports take.
+"""
+
+import importlib.util
+import tempfile
+import time
+from pathlib import Path
+
+from xrl.experts import backend
+
+backend.prepare()
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.material import config
+from benchmarks.timing import median_seconds, side_by_side
+from xrl.columns import CLASSES
+from xrl.experts import train
+from xrl.experts.losses import FocalLoss
+from xrl.experts.model import Expert, build_expert
+from xrl.experts.presets import PRESETS
+
+_BATCH, _WINDOW, _COLUMNS = 256, 60, 40
+_SEED = 0
+
+
+def measure(
+    windows: int = 240_000, columns: int = 90, steps: int = 3, repetitions: int = 5, answers: int = 500
+) -> dict[str, float]:
+    """Figures of group `experts`; peak memory only where Linux tells it, ONNX once it can be exported."""
+    peak_gb = _peak_gb(windows, columns)
+    expert = build_expert(_COLUMNS, _WINDOW, PRESETS["source"].architecture)
+    ours, theirs = _step_seconds(expert, steps, repetitions)
+    return {
+        **({} if peak_gb is None else {"experts.windows_peak_gb": peak_gb}),
+        "experts.step_cpu_ratio_vs_lstm": ours / theirs,
+        "yardstick.lstm_step_cpu_ms": 1e3 * theirs,
+        **_onnx(expert, answers),
+    }
+
+
+def _step_seconds(expert: Expert, steps: int, repetitions: int) -> tuple[float, float]:
+    """CPU seconds of a training step of the expert and of the LSTMs: same data, loss and optimizer."""
+    rng = np.random.default_rng(_SEED)
+    x = rng.standard_normal((_BATCH, _WINDOW, _COLUMNS), dtype=np.float32)
+    y = rng.integers(len(CLASSES), size=(_BATCH, _WINDOW)).astype(np.int8)
+    schedule, loss = PRESETS["source"].schedule, FocalLoss(gamma=config().experts.focal_gamma)
+    train._compile(expert, loss, schedule, steps=1000)  # XLA or not, as `xrl experts` trains
+    ours, theirs = expert.every, _lstm(loss)
+
+    def run(model: keras.Model) -> None:
+        for _ in range(steps):
+            model.train_on_batch(x, y)
+
+    run(ours), run(theirs)
+    pair = side_by_side(lambda: run(ours), lambda: run(theirs), repetitions, time.process_time)
+    return pair[0] / steps, pair[1] / steps
+
+
+def _lstm(loss: FocalLoss) -> keras.Model:
+    """Two Keras LSTM(96) layers and class logits at every position, compiled as Keras does by itself."""
+    x = keras.Input((_WINDOW, _COLUMNS))
+    hidden = keras.layers.LSTM(96, return_sequences=True)(x)
+    hidden = keras.layers.LSTM(96, return_sequences=True)(hidden)
+    model = keras.Model(x, keras.layers.Dense(len(CLASSES))(hidden))
+    schedule = PRESETS["source"].schedule
+    optimizer = keras.optimizers.AdamW(
+        schedule.learning_rate, weight_decay=schedule.weight_decay, global_clipnorm=1.0
+    )
+    model.compile(optimizer=optimizer, loss=loss)
+    return model
+
+
+def _peak_gb(windows: int, columns: int) -> float | None:
+    """Largest resident memory of one epoch of `fit_expert` above what the process holds before, GB."""
+    if not _forget_peak():
+        return None
+    before = _status_kb("VmRSS")
+    rng = np.random.default_rng(_SEED)
+    bars = windows + _WINDOW - 1
+    rows = train.Rows(
+        rng.standard_normal((bars, columns), dtype=np.float32),
+        np.arange(bars),
+        rng.integers(len(CLASSES), size=bars).astype(np.int8),
+    )
+    learned: NDArray[np.bool_] = rows.position >= _WINDOW - 1
+    params = config().experts.model_copy(update={"epochs": 1, "window_bars": _WINDOW})
+    train.fit_expert(rows, learned, np.zeros(bars, dtype=bool), params, _SEED)
+    return (_status_kb("VmHWM") - before) * 1024 / 1e9
+
+
+def _forget_peak() -> bool:
+    """Reset this process's peak memory; False where the system has no such thing."""
+    switch = Path("/proc/self/clear_refs")
+    try:
+        switch.write_text("5")
+    except OSError:
+        return False
+    return True
+
+
+def _status_kb(name: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name + ":"))
+
+
+def _onnx(expert: Expert, answers: int) -> dict[str, float]:
+    """Latency of the exported expert, if the export stands."""
+    if importlib.util.find_spec("xrl.experts.export") is None:
+        return {}
+    from benchmarks.exported import write_expert
+    from xrl.serve.onnx_model import OnnxModel
+
+    with tempfile.TemporaryDirectory(prefix="xrl-bench-") as folder:
+        path = Path(folder) / "expert.onnx"
+        write_expert(expert.last, path, config().oof.projection_width)
+        model = OnnxModel(path, (_WINDOW, _COLUMNS), ("probabilities", "block"))
+    x = np.random.default_rng(_SEED).standard_normal((1, _WINDOW, _COLUMNS), dtype=np.float32)
+    return {"experts.onnx_ms": 1e3 * median_seconds(lambda: model(x), answers)}
