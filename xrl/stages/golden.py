@@ -20,7 +20,9 @@ from xrl.env.market import MarketTensor, assemble
 from xrl.env.observation import account_features, observation
 from xrl.errors import DataError
 from xrl.experts.windows import positions
+from xrl.features import table
 from xrl.features.scaling import Scaler
+from xrl.paths import Paths
 from xrl.policy.exported import ExportedPolicy
 
 #: Account states that the pairs take in turn; `entry` as a share of the close.
@@ -58,15 +60,24 @@ def choose_rows(bars: pd.DataFrame, required_bars: int, count: int, seed: int) -
 
 def golden_pairs(
     bars: pd.DataFrame,
-    features: pd.DataFrame,
     rows: NDArray[np.int64],
     batch: Batch,
     scaler: Scaler,
-    policy: ExportedPolicy,
     config: Config,
-    required_bars: int,
+    paths: Paths,
 ) -> list[dict[str, Any]]:
-    """One pair for each of `rows`: symbol, candles, account and the expected answers."""
+    """One pair for each of `rows`: symbol, candles, account and the expected answers.
+
+    Args:
+        bars: of all symbols.
+        rows: ascending row numbers of `bars`.
+        batch: the experts' answers for them.
+        scaler: the refit policy's.
+        config, paths: of the run.
+    """
+    features = pd.read_parquet(paths.features)
+    policy = ExportedPolicy(paths.refit_policy)
+    required_bars = table.required_bars(config.experts.window_bars)
     keys = bars.iloc[rows][[columns.SYMBOL, columns.TIMESTAMP]].reset_index(drop=True)
     tensors = assemble(
         bars,

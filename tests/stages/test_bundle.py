@@ -1,0 +1,170 @@
+"""Truths of the bundle stage, with real Keras experts behind it and the server's path in front."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.registry.evidence import metrics, track
+from tests.serve import tiny
+from xrl import columns
+from xrl.config import Config
+from xrl.env.observation import observation_width
+from xrl.errors import BundleError, DataError, ExportError
+from xrl.experts import storage
+from xrl.experts.model import build_expert
+from xrl.experts.presets import preset
+from xrl.features import scaling
+from xrl.paths import Paths
+from xrl.registry.bundle import open_bundle
+from xrl.serve.predictor import load
+from xrl.stages import bundle, features, golden, labels
+
+pytestmark = pytest.mark.slow  # imports TensorFlow and converts four models
+WIDTH = 8
+_BASE = tiny.CONFIG
+CONFIG: Config = _BASE.model_copy(
+    update={
+        "market": _BASE.market.model_copy(update={"symbols": tiny.SYMBOLS}),
+        "bundle": _BASE.bundle.model_copy(update={"golden_pairs": 4}),
+        "oof": _BASE.oof.model_copy(update={"projection_width": WIDTH}),
+    }
+)
+
+
+def write_bars(paths: Paths) -> pd.DataFrame:
+    frames = []
+    for symbol in tiny.SYMBOLS:
+        found = tiny.candles(symbol, bars=1100)
+        frame = pd.DataFrame({name: pd.Series(values, dtype=float) for name, values in found.items()})
+        time = pd.to_datetime(np.array(found["timestamp"]), unit="ms", utc=True).as_unit("ms")
+        frame["timestamp"] = time
+        frames.append(frame.assign(symbol=symbol)[["symbol", *columns.BAR]])
+    bars = pd.concat(frames, ignore_index=True)
+    paths.bars.parent.mkdir(parents=True)
+    bars.to_parquet(paths.bars, index=False)
+    return bars
+
+
+def write_refit(paths: Paths) -> None:
+    """Untrained experts, which compute as much as trained ones, and a random linear policy."""
+    rng = np.random.default_rng(0)
+    table = pd.read_parquet(paths.features)
+    spec = json.loads(paths.feature_spec.read_text())
+    for name in columns.EXPERTS:
+        folder = paths.refit_expert(name)
+        folder.mkdir(parents=True)
+        names = [column["name"] for column in spec["columns"] if name in column["groups"]]
+        model = build_expert(len(names), CONFIG.experts.window_bars, preset(CONFIG.experts).architecture).last
+        storage.save_model(model, folder / "model.keras")
+        (folder / "scaler.json").write_text(scaling.fit(table[names].to_numpy(), names).to_json())
+        (folder / "report.json").write_text(json.dumps({"temperature": 1.3}))
+        np.savez(folder / "align.npz", matrix=rng.normal(0, 0.3, (256, WIDTH)).astype(np.float32))
+    state = [*columns.MARKET_STATE, *columns.REGIME_STATE]
+    paths.refit_policy_scaler.write_text(scaling.fit(table[state].to_numpy(), state).to_json())
+    weights = rng.normal(0, 0.3, (observation_width(2 * WIDTH), len(columns.ACTIONS)))
+    paths.refit_policy.write_bytes(tiny.policy_onnx(weights))
+    paths.refit_report.write_text(json.dumps(metrics()["refit"]))
+
+
+def write_track(paths: Paths, bars: pd.DataFrame) -> None:
+    rng = np.random.default_rng(1)
+    oof = bars[["symbol", "timestamp"]].copy()
+    for model in ("pattern", "indicator", "committee"):
+        oof[list(columns.probability_columns(model))] = rng.dirichlet([3, 3, 3], size=len(oof))
+    paths.oof_predictions.parent.mkdir(parents=True)
+    oof.to_parquet(paths.oof_predictions, index=False)
+    paths.metrics.parent.mkdir(parents=True)
+    paths.metrics.write_text(json.dumps(metrics()))
+    track().to_parquet(paths.track, index=False)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Paths:
+    """A folder in which every stage before `bundle` has left its files, and `bundle` has run."""
+    paths = Paths(tmp_path_factory.mktemp("checkout"))
+    bars = write_bars(paths)
+    features.run(CONFIG, paths)
+    labels.run(CONFIG, paths)
+    write_refit(paths)
+    write_track(paths, bars)
+    paths.dvc_lock.write_text("stages:\n  features:\n    outs: [{path: stages/features, md5: abc.dir}]\n")
+    bundle.run(CONFIG, paths)
+    return paths
+
+
+def test_the_server_answers_as_keras_did_on_the_whole_history(finished: Paths) -> None:
+    predictor = load(finished.bundle)
+    assert predictor.needs.symbols == ("BTCUSDT", "ETHUSDT")
+    golden_pairs = open_bundle(finished.bundle).json("golden.json")["pairs"]
+    assert len(golden_pairs) == 4
+    assert {len(pair["candles"]["close"]) for pair in golden_pairs} == {tiny.REQUIRED_BARS}
+    assert None in golden_pairs[0]["candles"]["funding_rate"]
+    assert {pair["account"]["exposure"] for pair in golden_pairs} >= {0.0, 0.97}
+
+
+def test_running_again_gives_the_identical_digest(finished: Paths, tmp_path: Path) -> None:
+    again = Paths(tmp_path / "again")
+    shutil.copytree(finished.root, again.root)
+    shutil.rmtree(again.bundle)
+    bundle.run(CONFIG, again)
+    assert open_bundle(again.bundle).digest == open_bundle(finished.bundle).digest
+
+
+def test_it_carries_lineage_track_figures_and_distributions(finished: Paths) -> None:
+    found = open_bundle(finished.bundle)
+    lineage = found.json("lineage.json")
+    assert lineage["as_of"] == "2026-10-01T00:00:00+00:00"
+    assert lineage["data"]["bars"] == {"BTCUSDT": 1100, "ETHUSDT": 1100}
+    assert lineage["dvc"] == {"stages/features": "abc.dir"}
+    assert lineage["git_commit"] is None  # the folder is no checkout
+    assert lineage["samples"] > 1000
+    assert found.json("metrics.json")["refit"]["rank_correlation"] == 0.7
+    grids = found.json("labels.json")["percentiles"]
+    assert {name: len(grid) for name, grid in grids.items()} == {
+        "confidence": 101,
+        "pattern": 101,
+        "indicator": 101,
+    }
+    assert all(grid == sorted(grid) for grid in grids.values())
+    assert "gate" not in (found.path / "params.yaml").read_text()
+    pd.testing.assert_frame_equal(pd.read_parquet(found.path / "track.parquet"), track())
+
+
+def test_a_path_that_computes_something_else_leaves_the_old_bundle_alone(
+    finished: Paths, tmp_path: Path
+) -> None:
+    spoiled = Paths(tmp_path / "spoiled")
+    shutil.copytree(finished.root, spoiled.root)
+    table = pd.read_parquet(spoiled.features)
+    table["rsi"] = table["rsi"] * 0.5  # training would have seen another feature than the server builds
+    table.to_parquet(spoiled.features, index=False)
+    with pytest.raises(ExportError, match=r"the server's path differs from training's by"):
+        bundle.run(CONFIG, spoiled)
+    assert open_bundle(spoiled.bundle).digest == open_bundle(finished.bundle).digest
+
+
+def test_a_missing_stage_is_named(finished: Paths, tmp_path: Path) -> None:
+    lacking = Paths(tmp_path / "lacking")
+    shutil.copytree(finished.root, lacking.root)
+    lacking.refit_policy.unlink()
+    with pytest.raises(DataError, match=r"no policy\.onnx at .*; run `xrl refit`"):
+        bundle.run(CONFIG, lacking)
+    with pytest.raises(BundleError):
+        open_bundle(tmp_path)
+
+
+def test_golden_rows_have_an_unbroken_history_and_are_drawn_by_seed(finished: Paths) -> None:
+    bars = pd.read_parquet(finished.bars)
+    gapped = bars.drop(index=[600]).reset_index(drop=True)
+    rows = golden.choose_rows(gapped, 440, 50, seed=3)
+    assert (rows == golden.choose_rows(gapped, 440, 50, seed=3)).all()
+    for row in rows:
+        window = gapped.iloc[row - 439 : row + 1]
+        assert window["symbol"].nunique() == 1
+        assert window["timestamp"].diff().dropna().eq(pd.Timedelta(hours=1)).all()
+    with pytest.raises(DataError, match="golden pairs need as many bars with 2000 consecutive bars"):
+        golden.choose_rows(gapped, 2000, 1, seed=0)
