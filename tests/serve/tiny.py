@@ -107,7 +107,7 @@ def files(seed: int = 0, **changes: object) -> dict[str, bytes]:
     del params["gate"]
     return {
         **{f"{name}.onnx": _expert(*weights[name]) for name in columns.EXPERTS},
-        "policy.onnx": _policy(policy),
+        "policy.onnx": policy_onnx(policy),
         **{f"scaler_{name}.json": scaler.to_json().encode() for name, scaler in scalers.items()},
         "features.json": canonical_json(
             {
@@ -232,7 +232,7 @@ def _expert(to_classes: NDArray[np.float64], to_block: NDArray[np.float64]) -> b
     return _model(nodes, ("x", WINDOW, len(to_classes)), outputs, to_classes=to_classes, to_block=to_block)
 
 
-def _policy(weights: NDArray[np.float64]) -> bytes:
+def policy_onnx(weights: NDArray[np.float64]) -> bytes:
     nodes = [
         helper.make_node("MatMul", ["observation", "weights"], ["logits"]),
         helper.make_node("Softmax", ["logits"], ["action_probabilities"], axis=-1),
