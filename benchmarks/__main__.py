@@ -18,6 +18,7 @@ from benchmarks.names import FIGURES, GROUPS
 from benchmarks.report import merge, table, write
 from xrl.environment import apply_environment
 from xrl.errors import XrlError
+from xrl.experts import backend
 
 _RESULTS = ROOT / "benchmarks" / "results.json"
 _PAGE = ROOT / "docs" / "benchmarks.md"
@@ -31,6 +32,7 @@ def main() -> int:
     parser.add_argument("--only", choices=GROUPS, help="one group; its figures join the earlier ones")
     only = parser.parse_args().only
     apply_environment(ROOT)
+    backend.prepare()
     chosen = GROUPS if only is None else tuple(dict.fromkeys(("yardstick", only)))
     figures: dict[str, float] = {}
     failed = []

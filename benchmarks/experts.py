@@ -1,16 +1,11 @@
-"""The experts: a training step against two Keras LSTM layers, memory of a training, one window in onnxruntime.
+"""The experts: a training step against two Keras LSTMs, memory of a training, one window in onnxruntime.
 
-Import it in a fresh process: the peak memory is counted from what the imports take.
+Import it in a fresh process after `backend.prepare()`: the peak memory is counted from what the imports take.
 """
 
-import importlib.util
 import tempfile
 import time
 from pathlib import Path
-
-from xrl.experts import backend
-
-backend.prepare()
 
 import keras
 import numpy as np
@@ -18,11 +13,13 @@ from numpy.typing import NDArray
 
 from benchmarks.material import config
 from benchmarks.timing import median_seconds, side_by_side
-from xrl.columns import CLASSES
+from xrl.columns import CLASSES, EMBEDDING_WIDTH
 from xrl.experts import train
+from xrl.experts.export import to_onnx
 from xrl.experts.losses import FocalLoss
 from xrl.experts.model import Expert, build_expert
 from xrl.experts.presets import PRESETS
+from xrl.serve.onnx_model import OnnxModel
 
 _BATCH, _WINDOW, _COLUMNS = 256, 60, 40
 _SEED = 0
@@ -31,7 +28,7 @@ _SEED = 0
 def measure(
     windows: int = 240_000, columns: int = 90, steps: int = 3, repetitions: int = 5, answers: int = 500
 ) -> dict[str, float]:
-    """Figures of group `experts`; peak memory only where Linux tells it, ONNX once it can be exported."""
+    """Figures of group `experts`; peak memory only where Linux tells it."""
     peak_gb = _peak_gb(windows, columns)
     expert = build_expert(_COLUMNS, _WINDOW, PRESETS["source"].architecture)
     ours, theirs = _step_seconds(expert, steps, repetitions)
@@ -39,7 +36,7 @@ def measure(
         **({} if peak_gb is None else {"experts.windows_peak_gb": peak_gb}),
         "experts.step_cpu_ratio_vs_lstm": ours / theirs,
         "yardstick.lstm_step_cpu_ms": 1e3 * theirs,
-        **_onnx(expert, answers),
+        "experts.onnx_ms": 1e3 * _onnx_seconds(expert, answers),
     }
 
 
@@ -108,16 +105,13 @@ def _status_kb(name: str) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith(name + ":"))
 
 
-def _onnx(expert: Expert, answers: int) -> dict[str, float]:
-    """Latency of the exported expert, if the export stands."""
-    if importlib.util.find_spec("xrl.experts.export") is None:
-        return {}
-    from benchmarks.exported import write_expert
-    from xrl.serve.onnx_model import OnnxModel
-
+def _onnx_seconds(expert: Expert, answers: int) -> float:
+    """One window through the exported expert, as the server runs it."""
+    rng = np.random.default_rng(_SEED)
+    matrix = rng.standard_normal((EMBEDDING_WIDTH, config().oof.projection_width))
     with tempfile.TemporaryDirectory(prefix="xrl-bench-") as folder:
         path = Path(folder) / "expert.onnx"
-        write_expert(expert.last, path, config().oof.projection_width)
+        to_onnx(expert.last, path, temperature=1.0, matrix=matrix)
         model = OnnxModel(path, (_WINDOW, _COLUMNS), ("probabilities", "block"))
-    x = np.random.default_rng(_SEED).standard_normal((1, _WINDOW, _COLUMNS), dtype=np.float32)
-    return {"experts.onnx_ms": 1e3 * median_seconds(lambda: model(x), answers)}
+    x = rng.standard_normal((1, _WINDOW, _COLUMNS), dtype=np.float32)
+    return median_seconds(lambda: model(x), answers)

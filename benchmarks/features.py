@@ -36,7 +36,7 @@ def measure(bars: int = 100_000, repetitions: int = 3) -> dict[str, float]:
 
 
 def _ta(bars: pd.DataFrame) -> list[pd.Series]:
-    """The indicators that both have (held equal by tests/features/test_indicators.py), as `ta` computes them."""
+    """The indicators that both have (tests/features/test_indicators.py), as `ta` computes them."""
     high, low, close, volume = (bars[name] for name in ("high", "low", "close", "volume"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of ta's own code

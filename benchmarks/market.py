@@ -1,15 +1,17 @@
-"""The market's way into the store: sandbox exchange -> HTTP -> ccxt -> validation -> Parquet, all of it real.
+"""The market's way into the store: sandbox exchange -> HTTP -> ccxt -> validation -> Parquet, all real.
 
-The sandbox runs as its own process, as it does for users. It computes a world's path when first asked; that is
-not the pull's work, so a first pull that does not count warms it up.
+The sandbox runs as its own process, as it does for users. It computes a world's path when first asked; that
+is not the pull's work, so a first pull that does not count warms it up.
 """
 
 import itertools
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -17,7 +19,7 @@ import pandas as pd
 from benchmarks.errors import BenchmarkError
 from benchmarks.material import ROOT, config, planted_bars
 from benchmarks.servers import HOST, answers, free_port, server
-from benchmarks.timing import median_seconds
+from benchmarks.timing import median_seconds, seconds
 from xrl import columns as c
 from xrl.market.exchange import Exchange
 from xrl.market.pull import pull
@@ -25,6 +27,7 @@ from xrl.market.store import Store
 from xrl.sandbox import worlds
 
 _DAY = pd.Timedelta(days=1)
+_STORED_DAYS = 20  # of the month that the new day joins
 
 
 def measure(
@@ -34,7 +37,7 @@ def measure(
     chosen = tuple(symbols or config().market.symbols)
     with tempfile.TemporaryDirectory(prefix="xrl-bench-") as name:
         folder = Path(name)
-        coins = _write_replay(folder / "replay", daily_symbols, days=40)
+        coins = _write_replay(folder / "replay", daily_symbols, days=_STORED_DAYS + repetitions)
         port = free_port()
         command = [sys.executable, "-m", "xrl", "sandbox", "--port", str(port), "--replay-dir"]
         url = f"http://{HOST}:{port}"
@@ -46,7 +49,7 @@ def measure(
         ):
             return {
                 "market.pull_candles_per_s": _history(f"{url}/planted", folder, chosen, days, repetitions),
-                "market.pull_daily_50_symbols_s": _daily(port, folder, coins),
+                "market.pull_daily_50_symbols_s": _daily(port, folder, coins, repetitions),
             }
 
 
@@ -67,23 +70,26 @@ def _history(url: str, folder: Path, symbols: Sequence[str], days: int, repetiti
     return len(symbols) * days * 24 / median_seconds(once, repetitions)
 
 
-def _daily(port: int, folder: Path, coins: Sequence[str]) -> float:
+def _daily(port: int, folder: Path, coins: Sequence[str], repetitions: int) -> float:
     """Seconds of one `xrl pull` over the day after a month that is in the store already."""
-    first = worlds.WORLD_START
     variables = {
         "XRL_SANDBOX_PORT": str(port),
         "XRL_DATA_DIR": str(folder / "data"),
         "XRL_REPLAY_DIR": str(folder / "replay"),
     }
-    _pull_command(coins, first, first + 31 * _DAY, variables)
-    # Each repetition is another new day; the first one also makes the file of a new month.
-    days = itertools.count(31)
-
-    def once() -> None:
-        start = first + next(days) * _DAY
-        _pull_command(coins, start, start + _DAY, variables)
-
-    return median_seconds(once, repetitions=3)
+    first = worlds.WORLD_START
+    store = Store(folder / "data" / "market" / "replay")
+    for coin, symbol in zip(coins, itertools.cycle(worlds.COINS)):
+        month = planted_bars(symbol, _STORED_DAYS * 24)
+        store.write(coin, "1h", month[[*c.CANDLE]])
+        store.write(coin, "funding", month.loc[month[c.FUNDING_RATE].notna(), list(c.FUNDING)])
+    spent = []
+    for day in range(_STORED_DAYS, _STORED_DAYS + repetitions):
+        start = first + day * _DAY
+        spent.append(seconds(partial(_pull_command, coins, start, start + _DAY, variables)))
+        if store.read(coins[-1], "1h")[c.TIMESTAMP].max() != start + _DAY - worlds.HOUR:
+            raise BenchmarkError(f"the daily pull of {start:%Y-%m-%d} left {coins[-1]} incomplete")
+    return statistics.median(spent)
 
 
 def _pull_command(

@@ -1,4 +1,4 @@
-"""What the groups measure on: parameters as shipped, bars of the planted world, market tensors made of them."""
+"""What the groups measure on: parameters as shipped, bars of the planted world, market tensors of them."""
 
 from collections.abc import Sequence
 from functools import lru_cache

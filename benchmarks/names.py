@@ -1,7 +1,7 @@
 """What is measured: each figure's name, meaning, unit and target, and which group measures it.
 
-The targets are meant for an otherwise idle machine of 2 cores. A yardstick says how fast the machine itself is
-and has no target.
+The targets are meant for an otherwise idle machine of 2 cores. A yardstick says how fast the machine itself
+is and has no target.
 """
 
 from collections.abc import Mapping
@@ -130,7 +130,7 @@ FIGURES: Final = (
     _most("serve.predict_p99_ms", 20, "ms", "the same, 99th percentile"),
     _most("serve.predict_20_symbols_ratio", 4, "ratio", "one request of 20 symbols / one of 1"),
     _most("serve.overhead_ratio", 2, "ratio", "predict p50 / (features + models called in process)"),
-    _most("serve.reload_s", 2, "s", "promotion -> served, worst of several"),
+    _most("serve.reload_s", 2, "s", "promotion in the registry -> answered by the new bundle"),
     _most("pipeline.demo_s", 720, "s", "`make demo` after installation"),
     _most("pipeline.noop_repro_s", 5, "s", "a second `dvc repro`"),
 )

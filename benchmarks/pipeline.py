@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from benchmarks.errors import BenchmarkError
@@ -38,7 +39,8 @@ def _noop_repro(root: Path, repetitions: int) -> dict[str, float]:
     """Seconds of `dvc repro` in the checkout or the newest workspace whose stages are all up to date."""
     for place in _places(root):
         if _dvc(place, "status", "--json").strip() == "{}":
-            return {"pipeline.noop_repro_s": median_seconds(lambda: _dvc(place, "repro"), repetitions)}
+            again = partial(_dvc, place, "repro")
+            return {"pipeline.noop_repro_s": median_seconds(again, repetitions)}
     return {}
 
 

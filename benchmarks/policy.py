@@ -67,7 +67,7 @@ def _dummies(tensors: tuple[MarketTensor, ...], params: PolicyParams) -> "VecEnv
 
 
 def _passes(model: "PPO", updates: int) -> None:
-    """The network's own work in `updates` updates: every forward pass of the rollouts, every step of the optimiser.
+    """The network's own work in `updates` updates: forward passes of the rollouts, steps of the optimiser.
 
     Nothing of the environment, the buffers, the advantages and the surrogate loss is in it.
     """

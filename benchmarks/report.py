@@ -1,4 +1,4 @@
-"""What a run leaves: `results.json` for machines, `docs/benchmarks.md` for readers, both written aside and renamed.
+"""What a run leaves: `results.json` for machines, `docs/benchmarks.md` for readers; written aside, renamed.
 
 Enters: figures by name. Leaves: the files. With `--only` the new figures join those of the same machine.
 """
@@ -86,9 +86,9 @@ def table(results: Mapping[str, Any]) -> str:
         "<!-- written by `make bench`; edit benchmarks/ instead -->",
         "",
         f"Measured {results['date']} on {about['cores']} cores, {about['cpu']}, Python {about['python']}. "
-        "`make bench` measures all, `make bench ONLY=features` one group. Ratios are measured side by side in one "
-        "process, several repetitions, median. Targets are meant for an otherwise idle machine of 2 cores; the "
-        "yardsticks say how fast the machine was.",
+        "`make bench` measures all, `make bench ONLY=features` one group. Ratios are measured side by side "
+        "in one process, several repetitions, median. Targets are meant for an otherwise idle machine of 2 "
+        "cores; the yardsticks say how fast the machine was.",
     ]
     for group in GROUPS:
         lines += [

@@ -9,8 +9,7 @@ Clock = Callable[[], float]
 
 
 def seconds(call: Callable[[], object], clock: Clock = time.perf_counter) -> float:
-    """How long one call takes, garbage collected before it."""
-    gc.collect()
+    """How long one call takes."""
     start = clock()
     call()
     return clock() - start
@@ -19,6 +18,7 @@ def seconds(call: Callable[[], object], clock: Clock = time.perf_counter) -> flo
 def median_seconds(call: Callable[[], object], repetitions: int, clock: Clock = time.perf_counter) -> float:
     """Median of several calls after one that warms up and does not count."""
     call()
+    gc.collect()
     return statistics.median(seconds(call, clock) for _ in range(repetitions))
 
 
@@ -32,5 +32,6 @@ def side_by_side(
 
     Call each once before to warm up what needs it.
     """
+    gc.collect()
     pairs = [(seconds(ours, clock), seconds(theirs, clock)) for _ in range(repetitions)]
     return statistics.median(pair[0] for pair in pairs), statistics.median(pair[1] for pair in pairs)
