@@ -7,6 +7,7 @@ fails leaves the figures of the others standing.
 import argparse
 import json
 import logging
+import os
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -33,6 +34,7 @@ def main() -> int:
     only = parser.parse_args().only
     apply_environment(ROOT)
     backend.prepare()
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "1")
     chosen = GROUPS if only is None else tuple(dict.fromkeys(("yardstick", only)))
     figures: dict[str, float] = {}
     failed = []
