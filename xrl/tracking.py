@@ -54,10 +54,17 @@ def connect(url: str) -> MlflowClient:
             socket.create_connection((parts.hostname or "", port), timeout=_CONNECT_SECONDS).close()
         except OSError as error:
             raise RegistryError(
-                f"no MLflow server at {url} ({error}); start the servers with `make up`, "
+                f"no MLflow server at {without_password(url)} ({error}); start the servers with `make up`, "
                 "or name another one in XRL_MLFLOW_URL"
             ) from error
     return MlflowClient(tracking_uri=url, registry_uri=url)
+
+
+def without_password(url: str) -> str:
+    """`url` as it may be shown: user and password, if it holds any, left out."""
+    scheme, mark, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    return scheme + mark + host.rpartition("@")[2] + slash + path
 
 
 def log_run(client: MlflowClient, url: str, run: Run) -> str:
@@ -76,7 +83,7 @@ def log_run(client: MlflowClient, url: str, run: Run) -> str:
             raise
         client.set_terminated(run_id)
     except MlflowException as error:
-        raise RegistryError(f"MLflow at {url} did not record the run: {error}") from error
+        raise RegistryError(f"MLflow at {without_password(url)} did not record the run: {error}") from error
     return run_id
 
 

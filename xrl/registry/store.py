@@ -18,7 +18,7 @@ from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_
 from xrl.errors import RegistryError
 from xrl.registry.bundle import Bundle, canonical_json, open_bundle
 from xrl.registry.version import Version
-from xrl.tracking import connect
+from xrl.tracking import connect, without_password
 
 MODEL_PREFIX: Final = "xrl-"
 #: Folder of the run that holds the bundle.
@@ -37,7 +37,8 @@ def _answered(
         try:
             return method(self, *args, **kwargs)
         except (MlflowException, requests.RequestException) as error:
-            raise RegistryError(f"the model registry at {self.url} did not do as asked: {error}") from error
+            shown = without_password(self.url)
+            raise RegistryError(f"the model registry at {shown} did not do as asked: {error}") from error
 
     return call
 
