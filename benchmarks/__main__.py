@@ -6,14 +6,13 @@ fails leaves the figures of the others standing.
 
 import argparse
 import json
-import logging
 import os
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
-from importlib import import_module
 from multiprocessing import get_context
 
+from benchmarks.group import run_group
 from benchmarks.material import ROOT
 from benchmarks.names import FIGURES, GROUPS
 from benchmarks.report import merge, table, write
@@ -55,13 +54,6 @@ def main() -> int:
     write(_PAGE, table(results))
     print(f"written: {_RESULTS.relative_to(ROOT)}, {_PAGE.relative_to(ROOT)}")
     return 1 if failed else 0
-
-
-def run_group(group: str) -> dict[str, float]:
-    """Figures of one group, in this process."""
-    logging.getLogger("great_expectations").setLevel(logging.WARNING)  # tells its own registrations
-    found: dict[str, float] = import_module(f"benchmarks.{group}").measure()
-    return found
 
 
 def _measured(group: str) -> tuple[dict[str, float], BaseException | None]:

@@ -31,7 +31,7 @@ _STORED_DAYS = 20  # of the month that the new day joins
 
 
 def measure(
-    symbols: Sequence[str] | None = None, days: int = 720, daily_symbols: int = 50, repetitions: int = 3
+    symbols: Sequence[str] | None = None, days: int = 720, daily_symbols: int = 50, repetitions: int = 2
 ) -> dict[str, float]:
     """Figures of group `market`: `days` of history of `symbols`, and one new day of `daily_symbols` coins."""
     chosen = tuple(symbols or config().market.symbols)

@@ -2,12 +2,16 @@
 
 import json
 import math
+from concurrent.futures import ProcessPoolExecutor
+from importlib.util import find_spec
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
 
 from benchmarks import env, features, pipeline, report, yardstick
 from benchmarks.errors import BenchmarkError
+from benchmarks.group import run_group
 from benchmarks.names import BY_NAME, FIGURES, GROUPS
 
 
@@ -41,6 +45,14 @@ def test_a_group_writes_known_names_and_finite_figures(found):
     figures = found()
     assert figures.keys() <= BY_NAME.keys()
     assert all(math.isfinite(value) and value > 0 for value in figures.values())
+
+
+def test_every_group_is_measured_in_a_fresh_process():
+    for group in GROUPS:
+        assert find_spec(f"benchmarks.{group}") is not None
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        figures = pool.submit(run_group, "yardstick").result()
+    assert figures.keys() <= BY_NAME.keys()
 
 
 def test_without_a_run_in_the_checkout_nothing_is_said_of_the_pipeline(tmp_path: Path):
