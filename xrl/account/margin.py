@@ -4,7 +4,7 @@ Enters: signed quantity in coins (long > 0), prices and balances in quote curren
 b3c689c1f50a44cabb3a84e663b81d93 (liquidation price of USD-M futures) and 360033525031 (funding).
 """
 
-from numba import njit
+from xrl.account.compiled import njit
 
 
 @njit

@@ -5,8 +5,8 @@ signed multiples of equity.
 """
 
 import numpy as np
-from numba import njit
 
+from xrl.account.compiled import njit
 from xrl.columns import ACTIONS
 
 HOLD_ACTION = ACTIONS.index("hold")

@@ -8,15 +8,12 @@ Order within the bar: (1) funding on the position coming in, at the open; (2) a 
 finds below maintenance is liquidated; (3) the order fills at the open, paying fee and slippage;
 (4) liquidation against low (long) or high (short); (5) mark at the close. All margin of the account backs its
 one position.
-
-Compiled without numba's disk cache: that cache does not notice a change in a function of another file.
 """
 
 import math
 from typing import NamedTuple
 
-from numba import njit
-
+from xrl.account.compiled import njit
 from xrl.account.margin import funding_payment, liquidation_price
 from xrl.config import BacktestParams
 

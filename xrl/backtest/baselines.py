@@ -7,9 +7,9 @@ pays what the policy pays, through the same account step.
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from xrl.account.compiled import njit
 from xrl.account.step import Terms
 from xrl.backtest.portfolio import Grid, equity_curve, sharpe_of
 from xrl.backtest.replay import replay_targets

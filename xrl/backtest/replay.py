@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from xrl.account.compiled import njit
 from xrl.account.step import Account, Flows, Step, Terms, open_account, step
 from xrl.env import kernel
 from xrl.env.market import Panel

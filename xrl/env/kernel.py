@@ -5,9 +5,9 @@ the panel. Leaves: the same matrix, moved on by one bar. Every account goes thro
 """
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from xrl.account.compiled import njit
 from xrl.account.orders import target_after
 from xrl.account.step import Account, Terms, open_account, step
 from xrl.env.market import Panel

@@ -7,9 +7,9 @@ Order: pattern block | indicator block | MARKET_STATE | ACCOUNT_STATE | REGIME_S
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from xrl.account.compiled import njit
 from xrl.account.margin import liquidation_price
 from xrl.account.step import Account, Terms
 from xrl.columns import ACCOUNT_STATE, MARKET_STATE, REGIME_STATE

@@ -5,7 +5,7 @@ Enters: equity before and after a bar, in any one currency. Leaves: a dimensionl
 
 import math
 
-from numba import njit
+from xrl.account.compiled import njit
 
 #: An account below this share of its starting equity is ruined: the episode terminates.
 RUIN_SHARE = 0.01

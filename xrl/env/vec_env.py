@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from xrl.account.compiled import njit
 from xrl.account.step import Account, Terms
 from xrl.env import kernel
 from xrl.env.market import MarketTensor, stack

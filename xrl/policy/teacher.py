@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from xrl.account.compiled import njit
 from xrl.account.step import Terms, open_account, step
 from xrl.env.market import MarketTensor, Panel, stack
 

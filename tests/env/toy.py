@@ -1,0 +1,48 @@
+"""Small markets whose best play is known."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xrl.account.step import Terms
+from xrl.env.market import MarketTensor
+
+TERMS = Terms(fee=0.0005, slippage=0.0002, maintenance=0.005, liquidation_fee=0.005, max_leverage=2.0)
+
+
+def tensor(
+    returns: NDArray[np.float64],
+    hint: NDArray[np.float64] | None = None,
+    symbol: str = "TOY",
+    funding: NDArray[np.float64] | None = None,
+    volatility: float = 0.05,
+) -> MarketTensor:
+    """Bars that open at the close before and move by `returns` (log); the hint stands in block column 0."""
+    bars = len(returns)
+    close = 100.0 * np.exp(np.cumsum(returns))
+    open_ = np.concatenate([[100.0], close[:-1]])
+    rng = np.random.default_rng(bars)
+    block = rng.standard_normal((bars, 6)).astype(np.float32)
+    if hint is not None:
+        block[:, 0] = hint
+    rate = np.zeros(bars) if funding is None else funding
+    return MarketTensor(
+        symbol=symbol,
+        timestamp=np.datetime64("2026-01-01", "ms") + np.arange(bars) * np.timedelta64(1, "h"),
+        prices=np.stack([open_, np.maximum(open_, close), np.minimum(open_, close), close], axis=1),
+        funding=rate,
+        funding_last=rate,
+        volatility=np.full(bars, volatility),
+        block=block,
+        market=rng.standard_normal((bars, 10)).astype(np.float32),
+        regime=rng.standard_normal((bars, 5)).astype(np.float32),
+    )
+
+
+def foreseen(bars: int, seed: int, size: float = 0.01, shuffled: bool = False) -> MarketTensor:
+    """Returns of +-`size`; the block shows the next bar's sign, which `shuffled` makes a lie."""
+    rng = np.random.default_rng(seed)
+    returns = size * np.where(rng.random(bars) < 0.5, -1.0, 1.0)
+    hint = np.sign(np.append(returns[1:], returns[:1]))
+    if shuffled:
+        hint = rng.permutation(hint)
+    return tensor(returns, hint, symbol=f"TOY{seed}", volatility=size)
