@@ -20,7 +20,8 @@ def measure(
     """Figures of group `env` over six symbols of `bars` hours."""
     fused = market_tensors(config().market.symbols, bars, 2 * EMBEDDING_WIDTH)
     batched, single = _Batched(fused, accounts, steps), _Scalar(fused, scalar_steps)
-    batched(), single()
+    batched()
+    single()
     fused_s, scalar_s = side_by_side(batched, single, repetitions)
     compact = market_tensors(config().market.symbols, bars, 2 * config().oof.projection_width)
     compact_s = median_seconds(_Batched(compact, accounts, steps), repetitions)

@@ -19,6 +19,7 @@ from xrl.experts.export import to_onnx
 from xrl.experts.losses import FocalLoss
 from xrl.experts.model import Expert, build_expert
 from xrl.experts.presets import PRESETS
+from xrl.experts.windows import Rows
 from xrl.serve.onnx_model import OnnxModel
 
 _BATCH, _WINDOW, _COLUMNS = 256, 60, 40
@@ -53,7 +54,8 @@ def _step_seconds(expert: Expert, steps: int, repetitions: int) -> tuple[float, 
         for _ in range(steps):
             model.train_on_batch(x, y)
 
-    run(ours), run(theirs)
+    run(ours)
+    run(theirs)
     pair = side_by_side(lambda: run(ours), lambda: run(theirs), repetitions, time.process_time)
     return pair[0] / steps, pair[1] / steps
 
@@ -79,7 +81,7 @@ def _peak_gb(windows: int, columns: int) -> float | None:
     before = _status_kb("VmRSS")
     rng = np.random.default_rng(_SEED)
     bars = windows + _WINDOW - 1
-    rows = train.Rows(
+    rows = Rows(
         rng.standard_normal((bars, columns), dtype=np.float32),
         np.arange(bars),
         rng.integers(len(CLASSES), size=bars).astype(np.int8),

@@ -60,7 +60,7 @@ def answers(url: str) -> bool:
     with requests.Session() as session:
         session.trust_env = False
         try:
-            return session.get(url, timeout=5).ok
+            return bool(session.get(url, timeout=5).ok)
         except requests.RequestException:
             return False
 

@@ -68,7 +68,7 @@ def _policies(paths: Paths, settings: Config, laid: tuple[Fold, ...], rng: np.ra
     width = observation_width(2 * settings.oof.projection_width)
     paths.stage("policy").mkdir(parents=True)
     for fold in laid[1:]:
-        weights = rng.standard_normal((width, len(c.ACTIONS)), dtype=np.float32) / 10
+        weights = rng.normal(0.0, 0.1, (width, len(c.ACTIONS))).astype(np.float32)
         paths.fold_policy(fold.index).write_bytes(_linear_policy(weights))
         paths.fold_policy_scaler(fold.index).write_text(scaler)
 
