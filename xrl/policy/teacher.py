@@ -24,7 +24,7 @@ from xrl.env.market import MarketTensor, Panel, stack
 #: threshold.
 FIT_SHARE = 0.6
 #: Candidate thresholds, as quantiles of the edge's size on the bars it was fitted on.
-QUANTILES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+QUANTILES = (0.0, 0.25, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 #: Candidate ridge penalties, per row of standardised inputs.
 PENALTIES = (0.03, 0.3, 3.0)
 #: The chosen threshold must earn this many standard errors of its daily growth.

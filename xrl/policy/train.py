@@ -47,13 +47,19 @@ def fit_policy(
         horizon_bars: of the labels; the teacher's horizon.
 
     Raises:
-        TrainingError: too few bars for the episodes, or a network's weights stopped being numbers.
+        TrainingError: too few bars, an input or a network's weight that is no number.
     """
     shortest = min((len(tensor) for tensor in tensors), default=0)
     if shortest <= 4 * horizon_bars:
         raise TrainingError(
             f"the policy needs more than {4 * horizon_bars} bars of every symbol; received {shortest}. "
             "Widen `snapshot.days` or lower the number of folds."
+        )
+    unknown = [tensor.symbol for tensor in tensors if not np.isfinite(market_inputs(tensor)).all()]
+    if unknown:
+        raise TrainingError(
+            f"the policy's inputs must be finite; {', '.join(unknown)} has a block or feature that is not. "
+            "Run `xrl oof` again and look at its report."
         )
     torch.set_num_threads(1)
     started = time.perf_counter()
@@ -78,6 +84,18 @@ def _fit_seed(
     sigma = float(np.mean([tensor.volatility.mean() for tensor in tensors]))
     env = BatchedEnv(tensors, terms, params.accounts, params.episode_bars, seed, reward_scale=0.2 / sigma)
     model = _new_model(AccountsVecEnv(env), tensors, params, teacher, seed)
+    try:
+        report = _learn(model, env, params, teacher, seed)
+    except ValueError as error:  # torch's distributions refuse logits that are not numbers
+        raise _diverged(seed, params) from error
+    if not all(bool(torch.isfinite(weight).all()) for weight in model.policy.parameters()):
+        raise _diverged(seed, params)
+    return Actor(model.policy).eval(), report
+
+
+def _learn(
+    model: PPO, env: BatchedEnv, params: PolicyParams, teacher: Teacher, seed: int
+) -> dict[str, float]:
     shown = demonstrate(teacher, env, params.clone_steps, params.gamma, seed)
     entropy = clone(
         model.policy, shown, params.clone_epochs, params.clone_batch, params.clone_learning_rate, seed
@@ -85,12 +103,14 @@ def _fit_seed(
     log.info("seed %d: cloned, cross-entropy %.3f", seed, entropy)
     if params.timesteps:
         model.learn(params.timesteps, callback=_Progress(seed, params.timesteps))
-    if not all(bool(torch.isfinite(weight).all()) for weight in model.policy.parameters()):
-        raise TrainingError(
-            f"policy seed {seed} diverged: weights are not finite. Lower `policy.learning_rate` "
-            f"(now {params.learning_rate})."
-        )
-    return Actor(model.policy).eval(), {"clone_cross_entropy": entropy}
+    return {"clone_cross_entropy": entropy}
+
+
+def _diverged(seed: int, params: PolicyParams) -> TrainingError:
+    return TrainingError(
+        f"policy seed {seed} diverged: its weights are not finite. Lower `policy.learning_rate` (now "
+        f"{params.learning_rate}) or `policy.clone_learning_rate` (now {params.clone_learning_rate})."
+    )
 
 
 def _new_model(
