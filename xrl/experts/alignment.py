@@ -17,6 +17,7 @@ Array = NDArray[np.float64]
 
 #: Leading block columns that say what the class logits say: log P(BUY)/P(SELL), and HOLD against both.
 CONTRASTS = 2
+_PULL = 0.1  # of the mean square of a direction
 _RIDGE = 1e-4  # of the embeddings' mean square
 _PROBE_RIDGE = 1e-2
 
@@ -29,7 +30,10 @@ class Probe(NamedTuple):
 
 
 def procrustes(source: Array, target: Array) -> Array:
-    """The rotation R that minimises `|source @ R - target|`.
+    """The rotation R that minimises `|source @ R - target|`, near the identity where the bars leave it open.
+
+    Directions that hardly vary say nothing about how to turn, yet a reader may weigh them heavily. Trainings
+    from one seed share most of their basis, so such directions are pulled towards not turning at all.
 
     Args:
         source: (rows, width) embeddings of the training to map.
@@ -43,7 +47,9 @@ def procrustes(source: Array, target: Array) -> Array:
     """
     if source.shape != target.shape or not len(source):
         raise DataError(f"alignment needs the same bars twice; received {source.shape} and {target.shape}")
-    u, _, vt = np.linalg.svd(source.T @ target)
+    width = source.shape[1]
+    pull = _PULL * float((target**2).sum()) / width
+    u, _, vt = np.linalg.svd(source.T @ target + pull * np.eye(width))
     return np.asarray(u @ vt)
 
 

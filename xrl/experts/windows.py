@@ -69,7 +69,7 @@ def training_starts(position: NDArray[np.int64], window: int, hop: int, phase: i
         (windows,) row numbers, ascending.
     """
     fits = np.zeros(len(position), dtype=bool)
-    fits[: len(position) - window + 1] = position[window - 1 :] >= window - 1
+    fits[: max(len(position) - window + 1, 0)] = position[window - 1 :] >= window - 1
     return np.flatnonzero(fits & (position % hop == phase))
 
 

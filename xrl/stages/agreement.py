@@ -1,7 +1,8 @@
 """Does the refit act like the recipe that was judged?
 
-Enters: two policies, each with its own experts' blocks. Leaves: the share of bars on which both ask for the same
-target exposure, and how often the second takes each action. The account on which both are asked is the first one's, replayed over the bars.
+Enters: two policies, each with its own blocks. Leaves: the share of bars on which both ask for the same
+target exposure, and how often the second takes each action. Both are asked on the account
+of the first, replayed.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """Stage `refit`: the judged recipe trained on everything through the last matured label; this is served.
 
-Reads stages/{snapshot,features,labels,experts,oof,policy}. Writes stages/refit/EXPERT/{model.keras, scaler.json,
-history.csv, align.npz, report.json}, policy.onnx, scaler_policy.json and report.json, each aside and renamed.
+Reads stages/{snapshot,features,labels,experts,oof,policy}. Writes stages/refit/EXPERT/{model.keras,
+scaler.json, history.csv, align.npz, report.json}, policy.onnx, scaler_policy.json, report.json, aside first.
 Epochs and temperature are medians over the folds. A model trained on everything has no score of its own: the
 report says how far it agrees with the last fold's models on that fold's test bars.
 """

@@ -1,0 +1,169 @@
+"""A tiny market: the class follows the sign of one column summed over the last bars."""
+
+import zipfile
+
+import numpy as np
+import pytest
+
+from xrl.config import ExpertParams
+from xrl.errors import TrainingError
+from xrl.experts import train
+from xrl.experts.export import to_onnx
+from xrl.experts.storage import load_model, save_model
+from xrl.experts.windows import Rows
+
+WINDOW = 30
+
+
+def _params(**changes: object) -> ExpertParams:
+    settings = {
+        "preset": "lean",
+        "seed": 0,
+        "window_bars": WINDOW,
+        "focal_gamma": 0.0,
+        "focal_alpha": 1.0,
+        "label_smoothing": 0.0,
+        "class_weights": "balanced",
+        "calibration_share": 0.1,
+        "epochs": 2,
+    }
+    return ExpertParams.model_validate({**settings, **changes})
+
+
+@pytest.fixture(scope="module")
+def market() -> tuple[Rows, np.ndarray, np.ndarray]:
+    """Two symbols of 1500 bars: rows, bars to learn, bars held out."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(3000, 3)).astype(np.float32)
+    position = np.tile(np.arange(1500), 2)
+    drift = np.convolve(x[:, 0], np.ones(5) / np.sqrt(5))[:3000]
+    label = np.digitize(drift + 0.3 * rng.normal(size=3000), [-0.45, 0.45]).astype(np.int8)
+    return Rows(x, position, label), position < 1100, position >= 1150
+
+
+@pytest.fixture(scope="module")
+def fitted(market) -> train.Fitted:
+    rows, learned, held = market
+    return train.fit_expert(rows, learned, held, _params(epochs=12), seed=0)
+
+
+def _predict(fitted: train.Fitted, rows: Rows, at: np.ndarray) -> train.Predicted:
+    return train.predict(fitted.model, rows, at, WINDOW)
+
+
+def test_it_learns_what_the_last_bars_tell(fitted, market):
+    rows, _, held = market
+    at = np.flatnonzero(held)
+    accuracy = (_predict(fitted, rows, at).probabilities.argmax(axis=1) == rows.label[at]).mean()
+    assert accuracy > 0.42  # chance is 1/3
+    assert fitted.history[-1]["loss"] < fitted.history[0]["loss"]
+    assert set(fitted.history[0]) == {"epoch", "loss", "validation_loss", "validation_f1"}
+
+
+def test_predictions_are_probabilities_and_256_wide_embeddings(fitted, market):
+    rows, _, held = market
+    p, e = _predict(fitted, rows, np.flatnonzero(held)[:7])
+    assert p.shape == (7, 3)
+    assert e.shape == (7, 256)
+    np.testing.assert_allclose(p.sum(axis=1), 1.0, atol=1e-9)
+
+
+def test_a_prediction_is_the_same_alone_and_in_company(fitted, market):
+    rows, _, held = market
+    at = np.flatnonzero(held)
+    np.testing.assert_allclose(
+        _predict(fitted, rows, at[:1]).probabilities, _predict(fitted, rows, at).probabilities[:1], atol=1e-6
+    )
+
+
+def test_later_bars_change_no_prediction(fitted, market):
+    """Prefix test."""
+    rows, _, _ = market
+    changed = rows.x.copy()
+    changed[1200:1500] = 3.0
+    at = np.array([1100, 1199])
+    before, after = (_predict(fitted, Rows(x, rows.position, rows.label), at) for x in (rows.x, changed))
+    np.testing.assert_array_equal(before.probabilities, after.probabilities)
+
+
+def test_no_rows_give_no_predictions(fitted, market):
+    p, e = _predict(fitted, market[0], np.array([], dtype=np.int64))
+    assert p.shape == (0, 3)
+    assert e.shape == (0, 256)
+
+
+def test_rows_without_a_full_window_are_refused(fitted, market):
+    with pytest.raises(TrainingError, match=r"1 of 2 rows .* first row 1510"):
+        _predict(fitted, market[0], np.array([1400, 1510]))
+
+
+def test_the_same_seed_gives_the_same_weights(market):
+    rows, learned, _ = market
+    few, none = learned & (rows.position < 120), np.zeros_like(learned)
+    first, again = (train.fit_expert(rows, few, none, _params(epochs=1), seed=5).model for _ in range(2))
+    for ours, theirs in zip(first.get_weights(), again.get_weights()):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_saved_expert_holds_no_clock_and_no_address(fitted, tmp_path):
+    for name in "ab":
+        save_model(fitted.model, tmp_path / f"{name}.keras")
+    assert (tmp_path / "a.keras").read_bytes() == (tmp_path / "b.keras").read_bytes()
+    with zipfile.ZipFile(tmp_path / "a.keras") as archive:
+        assert {info.date_time for info in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+
+
+def test_a_saved_expert_predicts_the_same(fitted, market, tmp_path):
+    save_model(fitted.model, tmp_path / "model.keras")
+    again = fitted._replace(model=load_model(tmp_path / "model.keras"))
+    at = np.array([1400, 2900])
+    np.testing.assert_array_equal(
+        _predict(fitted, market[0], at).probabilities, _predict(again, market[0], at).probabilities
+    )
+
+
+@pytest.mark.parametrize("projected", [True, False])
+def test_the_exported_file_computes_the_same(fitted, market, tmp_path, projected):
+    matrix = np.random.default_rng(0).normal(size=(256, 4)) if projected else None
+    assert to_onnx(fitted.model, tmp_path / "expert.onnx", 0.7, matrix) < 1e-4
+    assert [path.name for path in tmp_path.iterdir()] == ["expert.onnx"]
+
+
+def test_source_stops_early_and_keeps_the_best_epoch(market, monkeypatch):
+    rows, learned, held = market
+    scores = iter([0.3, 0.5, *[0.4] * 20])
+    monkeypatch.setattr(
+        train, "_validate", lambda *_: {"validation_loss": 1.0, "validation_f1": next(scores)}
+    )
+    monkeypatch.setattr(train, "_epoch", lambda *_: 1.0)
+    few = learned & (rows.position < 120)
+    found = train.fit_expert(rows, few, held, _params(preset="source", epochs=30), seed=0)
+    assert found.epochs == 2
+    assert len(found.history) == 9  # patience 7 after the best
+
+
+def test_a_missing_class_is_named(market):
+    rows, learned, held = market
+    with pytest.raises(TrainingError, match="HOLD missing"):
+        train.fit_expert(rows, learned & (rows.label != 1), held, _params(), seed=0)
+
+
+def test_runs_too_short_for_a_window_are_refused(market):
+    rows, learned, held = market
+    short = Rows(rows.x, rows.position % 20, rows.label)
+    with pytest.raises(TrainingError, match="runs of at least 30 bars"):
+        train.fit_expert(short, learned, held, _params(), seed=0)
+
+
+def test_a_loss_that_is_no_number_ends_with_remedies(market):
+    rows, learned, held = market
+    x = rows.x.copy()
+    x[50] = np.inf
+    with pytest.raises(TrainingError, match=r"training loss became nan.*learning rate"):
+        train.fit_expert(Rows(x, rows.position, rows.label), learned, held, _params(), seed=0)
+
+
+def test_collapse_is_one_class_above_ninety_per_cent():
+    calls = np.eye(3)[[0] * 91 + [1] * 9]
+    assert train.collapsed(calls)
+    assert not train.collapsed(np.eye(3)[[0] * 90 + [1] * 10])

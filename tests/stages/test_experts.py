@@ -1,0 +1,178 @@
+"""The stage on a tiny planted market of made-up feature columns: files in, files out."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from xrl import columns
+from xrl.config import Config
+from xrl.errors import ConfigError, DataError
+from xrl.features.scaling import Scaler
+from xrl.labels import folds
+from xrl.paths import Paths
+from xrl.stages import experts, oof
+from xrl.stages.expert_rows import alignment_rows, read_rows, split_tail
+
+START = pd.Timestamp("2025-01-01", tz="UTC")
+HOUR = pd.Timedelta(hours=1)
+BARS, WARMUP, WINDOW = 700, 5, 30
+
+
+@pytest.fixture(scope="module")
+def config() -> Config:
+    params = yaml.safe_load((Path(__file__).parents[2] / "params.yaml").read_text())
+    params["labels"] |= {"folds": [0, 1]}
+    params["experts"] |= {"window_bars": WINDOW, "epochs": 1}
+    params["oof"] |= {"observation": "projected", "projection_width": 4}
+    return Config.model_validate(params)
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory, config) -> Paths:
+    """Workspace with features and labels of two symbols."""
+    made = Paths(tmp_path_factory.mktemp("workspace"))
+    rng = np.random.default_rng(0)
+    times = [START + HOUR * hour for hour in range(BARS)]
+    keys = pd.DataFrame({"symbol": np.repeat(["BTCUSDT", "ADAUSDT"], BARS), "timestamp": times * 2})
+    keys["timestamp"] = keys["timestamp"].astype(columns.TIME_DTYPE)
+    x = rng.normal(size=(2 * BARS, 3))
+    x[np.arange(2 * BARS) % BARS < WARMUP] = np.nan
+    features = keys.assign(shape=x[:, 0], flow=x[:, 1], both=x[:, 2])
+    score = np.nan_to_num(x[:, 2]) + rng.normal(size=2 * BARS)
+    score[np.arange(2 * BARS) % BARS >= BARS - 20] = np.nan
+    ends = (keys["timestamp"] + 21 * HOUR).where(np.isfinite(score))
+    labels = keys.assign(forward_return=score / 100, volatility=0.01, score=score, label_end=ends)
+    spec = {
+        "columns": [
+            {"name": "shape", "groups": ["pattern"]},
+            {"name": "flow", "groups": ["indicator", "policy"]},
+            {"name": "both", "groups": ["pattern", "indicator"]},
+        ]
+    }
+    for name in ("features", "labels"):
+        made.stage(name).mkdir(parents=True)
+    features.to_parquet(made.features)
+    made.feature_spec.write_text(json.dumps(spec))
+    labels.to_parquet(made.labels)
+    laid = folds.walk_forward(START, START + HOUR * BARS, HOUR, config.labels)
+    fitted = folds.fit_cuts(labels, laid, config.labels.percentiles)
+    folds.save(made.folds, fitted, folds.refit_span(labels, config.labels.percentiles))
+    return made
+
+
+@pytest.fixture(scope="module")
+def trained(config, paths) -> Paths:
+    for fold in (0, 1):
+        for expert in columns.EXPERTS:
+            experts.run(config, paths, fold=fold, expert=expert)
+    return paths
+
+
+def test_an_expert_reads_its_own_columns(paths):
+    assert read_rows(paths, "pattern").names == ("shape", "both")
+    assert read_rows(paths, "indicator").names == ("flow", "both")
+
+
+def test_the_calibration_tail_is_purged(paths):
+    """No bar to learn from has a label that ends after the first calibration bar opens."""
+    source = read_rows(paths, "pattern")
+    first = folds.load(paths.folds)[0][0]
+    training = source.training(first)
+    learned, held = split_tail(source, training, 0.1)
+    assert not (learned & held).any()
+    assert held.sum() == pytest.approx(0.1 * training.sum(), abs=2)
+    opens = source.labels["timestamp"][held].min()
+    assert source.labels["label_end"][learned].max() <= opens
+    assert source.labels["label_end"][held].max() <= first.train_end
+
+
+def test_scaler_and_classes_know_training_bars_only(paths):
+    """Prefix test: what comes after the fold's training end changes neither scale nor cut-offs."""
+    source = read_rows(paths, "pattern")
+    first = folds.load(paths.folds)[0][0]
+    rows, scaler = source.scaled(first)
+    later = (source.labels["timestamp"] >= first.train_end).to_numpy()
+    changed = source.matrix.copy()
+    changed[later] = 1e6
+    again, same = type(source)(source.labels, source.names, changed, source.position).scaled(first)
+    assert same == scaler
+    np.testing.assert_array_equal(again.x[~later], rows.x[~later])
+    np.testing.assert_array_equal(again.label, rows.label)
+
+
+def test_alignment_bars_are_the_same_for_everyone_and_lie_in_fold_0(paths):
+    laid, _ = folds.load(paths.folds)
+    one, other = (alignment_rows(read_rows(paths, e), laid[0], WINDOW) for e in columns.EXPERTS)
+    np.testing.assert_array_equal(one, other)
+    times = read_rows(paths, "pattern").labels["timestamp"].iloc[one]
+    assert times.min() >= laid[0].test_start
+    assert times.max() < laid[0].test_end
+
+
+class TestFiles:
+    def test_predictions_cover_the_test_span_and_the_alignment_bars(self, trained):
+        laid, _ = folds.load(trained.folds)
+        table = oof.read_predictions(trained, 1, "pattern")
+        tested = table[table["role"] == "test"]
+        assert len(tested) == 2 * (laid[1].test_end - laid[1].test_start) / HOUR
+        assert tested["timestamp"].between(laid[1].test_start, laid[1].test_end, inclusive="left").all()
+        np.testing.assert_allclose(tested[list(columns.CLASSES)].sum(axis=1), 1.0, atol=1e-9)
+        assert list(table.columns[:6]) == ["symbol", "timestamp", "role", *columns.CLASSES]
+        assert list(table.columns[6:]) == [f"e{i:03d}" for i in range(256)]
+        assert table["e000"].dtype == np.float32
+        first = oof.read_predictions(trained, 0, "pattern")
+        keys = ["symbol", "timestamp"]
+        pair = [t.loc[t["role"] == "align", keys].reset_index(drop=True) for t in (table, first)]
+        pd.testing.assert_frame_equal(*pair)
+
+    def test_the_folder_holds_what_the_next_stages_read(self, trained):
+        folder = trained.expert(0, "indicator")
+        names = {"model.keras", "scaler.json", "predictions.parquet", "report.json", "history.csv"}
+        assert {path.name for path in folder.iterdir()} == names
+        report = json.loads((folder / "report.json").read_text())
+        assert report["columns"] == ["flow", "both"]
+        assert report["temperature"] > 0
+        assert Scaler.from_json((folder / "scaler.json").read_text()).columns == ("flow", "both")
+        assert (folder / "history.csv").read_text().startswith("epoch,loss,")
+
+    def test_oof_stitches_aligns_and_reports(self, trained, config):
+        oof.run(config, trained)
+        predictions, blocks = pd.read_parquet(trained.oof_predictions), np.load(trained.oof_blocks)
+        assert blocks.shape == (len(predictions), 8)
+        assert blocks.dtype == np.float32
+        with np.load(trained.alignment) as matrices:
+            assert sorted(matrices) == ["0_indicator", "0_pattern", "1_indicator", "1_pattern"]
+            table = oof.read_predictions(trained, 1, "pattern")
+            mapped = oof.embeddings(table, "test") @ matrices["1_pattern"]
+        at = (predictions["fold"] == 1).to_numpy()
+        np.testing.assert_allclose(np.sort(blocks[at, 0]), np.sort(mapped[:, 0]), atol=1e-4)
+        report = json.loads(trained.oof_report.read_text())
+        assert set(report["probe"]["pattern"]) == {"0->1"}
+
+
+class TestMistakes:
+    def test_an_unknown_expert(self, config, paths):
+        with pytest.raises(ConfigError, match="received 'oracle'"):
+            experts.run(config, paths, fold=0, expert="oracle")
+
+    def test_an_unknown_fold(self, config, paths):
+        with pytest.raises(ConfigError, match=r"one of \[0, 1\]; received 7"):
+            experts.run(config, paths, fold=7, expert="pattern")
+
+    def test_an_earlier_stage_that_has_not_run(self, tmp_path):
+        with pytest.raises(DataError, match="run `xrl features`"):
+            read_rows(Paths(tmp_path), "pattern")
+
+    def test_features_and_labels_of_different_bars(self, paths, tmp_path):
+        other = Paths(tmp_path)
+        for name in ("features", "labels"):
+            other.stage(name).mkdir(parents=True)
+        other.feature_spec.write_text(paths.feature_spec.read_text())
+        pd.read_parquet(paths.features).to_parquet(other.features)
+        pd.read_parquet(paths.labels).iloc[1:].to_parquet(other.labels, index=False)
+        with pytest.raises(DataError, match="different bars"):
+            read_rows(other, "pattern")
