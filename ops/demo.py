@@ -52,7 +52,9 @@ def run(current: Settings, demo: Demo) -> int:
     Raises:
         XrlError: a server or a task failed.
     """
-    console = Console(soft_wrap=True)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=120)  # a log wraps by itself
     if demo.world == "replay" and current.replay_dir is None:
         raise ConfigError("the world replay needs files: make demo WORLD=replay DATA=../shared/market")
     begin = time.monotonic()

@@ -65,7 +65,9 @@ def _checks(decision: dict[str, Any]) -> Table:
 
 
 def _ceiling(metrics: dict[str, Any]) -> Table:
-    table = Table("figure", "reached", "95 %", "ceiling", "share of it", box=box.SIMPLE, title="this world")
+    table = Table(
+        "figure", "reached", "95 %", "ceiling", "share above chance", box=box.SIMPLE, title="this world"
+    )
     for label, (section, name), key, chance in _CEILING:
         found, ceiling = metrics[section][name], metrics["ceiling"].get(key)
         if ceiling is None:
@@ -76,7 +78,7 @@ def _ceiling(metrics: dict[str, Any]) -> Table:
             _number(found["value"]),
             f"{_number(found['low'])} to {_number(found['high'])}",
             _number(ceiling),
-            f"{share} of what lies above {_number(chance)}" if share else "",
+            f"{share} (chance {_number(chance)})" if share else "",
         )
     return table
 
@@ -86,4 +88,6 @@ def _reasons(decision: dict[str, Any]) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "none" if value is None else f"{value:.3f}"
+    if value is None:
+        return "none"
+    return f"{value:.0e}" if 0 < abs(value) < 5e-4 else f"{value:.3f}"

@@ -96,8 +96,8 @@ def test_a_refusal_gives_its_reasons_with_figure_and_bound() -> None:
 def test_figures_are_told_as_a_share_of_what_the_world_allows() -> None:
     told = _told(is_champion=True)
     assert "is promoted" in told
-    assert "50% of what lies above 0.500" in told  # direction: (.54 - .50) / (.58 - .50)
-    assert "50% of what lies above 0.333" in told  # F1: (.4 - 1/3) / (.46667 - 1/3)
+    assert "50% (chance 0.500)" in told  # direction: (.54 - .50) / (.58 - .50)
+    assert "50% (chance 0.333)" in told  # F1: (.4 - 1/3) / (.46667 - 1/3)
     assert "Sharpe" not in told  # no ceiling is known
 
 
