@@ -1,6 +1,8 @@
 """An expert: features of a window in, class logits and a 256-wide embedding out.
 
-Every layer is causal, so training reads every position of a window while serving reads its last row.
+Every layer is causal, so training reads every position of a window while serving reads its last row. The
+embedding holds the bar's linear stem beside what the memory makes of the window: most of a weak signal is
+linear, and a network that must first learn to pass it on overfits on the way. Class weights start at zero.
 """
 
 from typing import NamedTuple
@@ -29,7 +31,7 @@ def build_expert(columns: int, window: int, shape: Architecture) -> Expert:
     """
     x = keras.Input((window, columns), name="x")
     hidden = keras.layers.Dropout(shape.input_dropout, name="input_dropout")(x)
-    hidden = keras.layers.Dense(shape.units, name="stem")(hidden)  # (batch, window, units)
+    stem = hidden = keras.layers.Dense(shape.units, name="stem")(hidden)  # (batch, window, units)
     for number in range(shape.blocks):
         block = MLSTMBlock(
             shape.units,
@@ -42,10 +44,11 @@ def build_expert(columns: int, window: int, shape: Architecture) -> Expert:
         hidden = block(hidden)
     hidden = keras.layers.LayerNormalization(center=False, epsilon=1e-5, name="final_norm")(hidden)
     dropout = keras.layers.Dropout(shape.dropout, name="head_dropout")
-    embed = keras.layers.Dense(EMBEDDING_WIDTH, activation="silu", name="embedding")
-    classify = keras.layers.Dense(len(CLASSES), name="logits")
-    every = classify(embed(dropout(hidden)))  # (batch, window, 3)
-    embedding = embed(hidden[:, -1, :])  # (batch, 256)
+    embed = keras.layers.Dense(EMBEDDING_WIDTH - shape.units, activation="silu", name="embedding")
+    beside = keras.layers.Concatenate(name="beside_stem")
+    classify = keras.layers.Dense(len(CLASSES), kernel_initializer="zeros", name="logits")
+    every = classify(beside([embed(dropout(hidden)), stem]))  # (batch, window, 3)
+    embedding = beside([embed(hidden[:, -1, :]), stem[:, -1, :]])  # (batch, 256)
     return Expert(
         keras.Model(x, every, name="every"), keras.Model(x, [classify(embedding), embedding], name="last")
     )

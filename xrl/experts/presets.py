@@ -46,9 +46,9 @@ PRESETS = {
         ),
         Schedule(
             epochs=3,
-            batch=32,
+            batch=16,
             learning_rate=2e-3,
-            weight_decay=0.05,
+            weight_decay=0.5,
             hop=40,
             context=20,
             average_epochs=2,
