@@ -79,7 +79,7 @@ ACTIONS: Final = (
     "reduce",
 )
 
-# Observation of the fused policy: pattern block | indicator block | MARKET_STATE | ACCOUNT_STATE | REGIME_STATE.
+# Observation of the fused policy: pattern block, indicator block, MARKET_STATE, ACCOUNT_STATE, REGIME_STATE.
 # At full width 256 + 256 + 10 + 10 + 5 = 537 (one source says 527; its parts add up to 537).
 #: VSA, volume and funding: feature columns, scaled like every feature (unit: training scale of the column).
 MARKET_STATE: Final = (
@@ -103,7 +103,7 @@ ACCOUNT_STATE: Final = (
     "drawdown",  # 1 - equity / peak equity: 0..1
     "holding",  # log1p(bars in this position) / log1p(100), clipped to 0..2
     "since_trade",  # log1p(bars since the last fill) / log1p(100), clipped to 0..2
-    "liquidation_distance",  # |log(liquidation / close)| in 20-bar volatilities / 10, clipped to 0..1; 1 when flat
+    "liquidation_distance",  # |log(liquidation / close)| in 20-bar volatilities / 10, 0..1; 1 when flat
     "carry",  # -side * last funding rate * 1e3, clipped to +-1: what holding earns
     "last_trade",  # log return of the last closed trade in 20-bar volatilities, clipped to +-3
 )

@@ -1,7 +1,7 @@
-"""params.yaml and the environment as frozen, typed values. Unknown keys are refused; secrets never enter here.
+"""params.yaml and the environment as frozen, typed values. Unknown keys are refused; no secret enters here.
 
-Enters: the text of params.yaml, the process environment. Leaves: `Config` (one section per stage) and `Settings`
-(where the servers are).
+Enters: the text of params.yaml, the process environment. Leaves: `Config` (one section per stage) and
+`Settings` (where the servers are).
 """
 
 import os

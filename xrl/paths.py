@@ -31,7 +31,7 @@ class Paths:
         return self.root / "data"
 
     def market(self, name: str) -> Path:
-        """Store of one market: `SYMBOL/1h/2024-01.parquet`, `SYMBOL/funding/...`, `SYMBOL/open_interest/...`."""
+        """Store of one market: `SYMBOL/1h/2024-01.parquet`, `SYMBOL/funding/...` and so on."""
         return Path(os.environ.get("XRL_DATA_DIR", self.data)) / "market" / name
 
     def quarantine(self, name: str) -> Path:
