@@ -47,6 +47,7 @@ def run(config: Config, paths: Paths) -> None:
     """
     _check_inputs(paths)
     backend.prepare()
+    logging.getLogger("tf2onnx").setLevel(logging.WARNING)  # tells every optimisation it tried
     bars = pd.read_parquet(paths.bars)
     required_bars = table.required_bars(config.experts.window_bars)
     rows = golden.choose_rows(bars, required_bars, config.bundle.golden_pairs, config.bundle.golden_seed)
