@@ -1,0 +1,119 @@
+"""The walk-forward track, its figures and its files."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from xrl import columns as c
+from xrl.evaluation import metrics
+from xrl.labels import folds
+from xrl.registry import comparison
+from xrl.stages import backtest
+
+
+@pytest.fixture(scope="module")
+def found(walked: Any) -> dict[str, Any]:
+    return json.loads(walked.paths.metrics.read_text())
+
+
+@pytest.fixture(scope="module")
+def track(walked: Any) -> pd.DataFrame:
+    return pd.read_parquet(walked.paths.track)
+
+
+def test_figures_have_the_names_the_gate_reads(found: dict[str, Any]) -> None:
+    assert set(found) == {
+        "prediction", "trading", "baselines", "folds", "ceiling", "bars", "start", "end",
+    }  # fmt: skip
+    for name in ("f1_macro", "direction_accuracy", "ic", "accuracy_minus_majority"):
+        assert set(found["prediction"][name]) == {"value", "low", "high"}
+    for name in ("f1_minus_volatility_only", "f1_minus_lightgbm"):
+        assert set(found["prediction"][name]) == {"value", "low", "high"}
+    for name in (
+        "f1_sell", "f1_hold", "f1_buy", "accuracy", "balanced_accuracy", "f1_volatility_only", "ece",
+        "share_sell", "share_hold", "share_buy", "null_f1", "null_direction",
+    ):  # fmt: skip
+        assert np.isfinite(found["prediction"][name])
+    for name in (
+        "sharpe_costs_x0", "sharpe_costs_x2", "sharpe_delay_1", "max_drawdown", "liquidations", "turnover",
+        "total_return", "fee_share", "funding_share", "sharpe_all_buy", "sharpe_all_sell",
+    ):  # fmt: skip
+        assert np.isfinite(found["trading"][name])
+    assert set(found["trading"]["sharpe_year"]) == {"2025"}
+    assert set(found["trading"]["action_share"]) == set(c.ACTIONS)
+    assert set(found["baselines"]) == {
+        "flat", "buy_and_hold", "always_short", "random_timing", "committee_threshold", "logistic",
+        "lightgbm", "volatility_only",
+    }  # fmt: skip
+    assert set(found["baselines"]["random_timing"]) == {"median", "p95"}
+    assert found["folds"]["0"]["sharpe"] is None
+    assert np.isfinite(found["folds"]["2"]["sharpe"])
+
+
+def test_a_noisy_oracle_is_traded_at_a_profit_that_costs_lower(found: dict[str, Any]) -> None:
+    trading = found["trading"]
+    assert trading["sharpe_costs_x0"] > trading["sharpe"]["value"] > trading["sharpe_costs_x2"]
+    assert trading["sharpe"]["value"] > found["baselines"]["random_timing"]["p95"]
+    assert trading["sharpe"]["value"] > 0.6 * found["baselines"]["committee_threshold"]["sharpe"]
+    assert trading["liquidations"] == 0.0
+    assert trading["fee_share"] > 0.0
+
+
+def test_the_ceiling_of_the_planted_world_stands_above(found: dict[str, Any]) -> None:
+    assert found["ceiling"]["direction_accuracy"] > 0.5
+    assert found["ceiling"]["sharpe"] > found["baselines"]["buy_and_hold"]["sharpe"]
+
+
+def test_the_track_holds_the_folds_that_have_a_policy(walked: Any, track: pd.DataFrame) -> None:
+    laid, _ = folds.load(walked.paths.folds)
+    assert list(track) == [
+        c.SYMBOL, c.TIMESTAMP, c.FOLD,
+        *c.probability_columns("committee"), *c.probability_columns("lightgbm"), c.LABEL, c.FORWARD_RETURN, "action", "exposure", "net_return",
+    ]  # fmt: skip
+    assert sorted(track[c.FOLD].unique()) == [1, 2]
+    assert track[c.TIMESTAMP].min() == laid[1].test_start
+    assert set(track["action"]) <= set(c.ACTIONS)
+    assert track[c.LABEL].isna().groupby(track[c.SYMBOL]).sum().tolist() == [20, 20]  # not matured
+
+
+def test_actions_decided_at_a_close_show_in_the_next_bars_exposure(track: pd.DataFrame) -> None:
+    own = track[track[c.SYMBOL] == "BTCUSDT"].reset_index(drop=True)
+    bought = own.index[(own["action"] == "buy_1x")][:-1]
+    assert len(bought) > 0
+    assert (own["exposure"].iloc[bought + 1] > 0.7).all()
+    assert (own["net_return"].iloc[0], own["exposure"].iloc[0]) == (0.0, 0.0)
+
+
+def test_the_gate_finds_the_reported_sharpe_in_the_track(found: dict[str, Any], track: pd.DataFrame) -> None:
+    daily = comparison.daily_returns(track)
+    assert float(metrics.sharpe(daily)) == pytest.approx(found["trading"]["sharpe"]["value"], rel=1e-6)
+
+
+def test_returns_hold_one_equity_curve_per_strategy(walked: Any, found: dict[str, Any]) -> None:
+    returns = pd.read_parquet(walked.paths.returns)
+    assert str(returns[c.TIMESTAMP].dtype) == c.TIME_DTYPE
+    assert returns["policy"].iloc[-1] - 1.0 == pytest.approx(found["trading"]["total_return"])
+    assert (returns["flat"] == 1.0).all()
+
+
+def test_plots_are_tables_and_pictures(walked: Any, track: pd.DataFrame) -> None:
+    folder = walked.paths.plots
+    assert {path.name for path in folder.iterdir()} == {
+        "equity.csv",
+        "equity.png",
+        "confusion.csv",
+        "confusion.png",
+    }
+    calls = pd.read_csv(folder / "confusion.csv")
+    assert list(calls) == ["actual", "predicted"]
+    assert set(calls["actual"]) == set(c.CLASSES)
+    assert list(pd.read_csv(folder / "equity.csv"))[:2] == ["date", "policy"]
+
+
+def test_the_same_inputs_give_the_same_files(walked: Any) -> None:
+    before = {path.name: path.read_bytes() for path in (walked.paths.metrics, walked.paths.track)}
+    backtest.run(*walked)
+    assert before == {path.name: path.read_bytes() for path in (walked.paths.metrics, walked.paths.track)}
