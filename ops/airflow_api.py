@@ -11,6 +11,7 @@ from ops.environment import PASSWORDS
 from ops.errors import AirflowError
 
 FINISHED = ("success", "failed")
+PATIENCE_S = 60.0
 
 
 class Airflow:
@@ -83,6 +84,8 @@ class Airflow:
     def run_after_event(self, dag: str, source_run: str) -> str | None:
         """Id of the newest run of `dag` that an asset event of run `source_run` started, or None yet."""
         for run in self.get(f"/dags/{dag}/dagRuns", order_by="-id", limit=10)["dag_runs"]:
+            if run["start_date"] is None:  # queued: Airflow 3.3.2 answers 500 about its events
+                continue
             path = f"/dags/{dag}/dagRuns/{run['dag_run_id']}/upstreamAssetEvents"
             events = self.get(path)["asset_events"]
             if any(event["source_run_id"] == source_run for event in events):
@@ -90,19 +93,31 @@ class Airflow:
         return None
 
     def _call(self, method: str, path: str, **arguments: Any) -> Any:
+        """One request; a question is asked again while the api-server restarts, a change never is."""
+        deadline = time.monotonic() + (PATIENCE_S if method == "GET" else 0)
+        while True:
+            try:
+                answer = self._request(method, f"{self.url}/api/v2{path}", **arguments)
+            except requests.RequestException as error:
+                said = str(error)
+            else:
+                if answer.ok:
+                    return answer.json() if answer.content else None
+                said = f"{answer.status_code}: {answer.text[:500]}"
+                if answer.status_code < 500:
+                    deadline = 0
+            if time.monotonic() >= deadline:
+                raise AirflowError(f"{method} {self.url}/api/v2{path} was answered with {said}")
+            time.sleep(1)
+
+    def _request(self, method: str, url: str, **arguments: Any) -> requests.Response:
         if "Authorization" not in self._session.headers:
             self._sign_in()
-        for attempt in (1, 2):
-            answer = self._session.request(method, f"{self.url}/api/v2{path}", timeout=30, **arguments)
-            if answer.status_code == 401 and attempt == 1:  # the token has expired
-                self._sign_in()
-                continue
-            break
-        if not answer.ok:
-            raise AirflowError(
-                f"Airflow answered {answer.status_code} to {method} {path}: {answer.text[:500]}"
-            )
-        return answer.json() if answer.content else None
+        answer = self._session.request(method, url, timeout=30, **arguments)
+        if answer.status_code == 401:  # the token has expired
+            self._sign_in()
+            answer = self._session.request(method, url, timeout=30, **arguments)
+        return answer
 
     def _sign_in(self) -> None:
         password = json.loads(self._passwords.read_text())["admin"]
