@@ -71,7 +71,8 @@ def test_the_track_holds_the_folds_that_have_a_policy(walked: Any, track: pd.Dat
     laid, _ = folds.load(walked.paths.folds)
     assert list(track) == [
         c.SYMBOL, c.TIMESTAMP, c.FOLD,
-        *c.probability_columns("committee"), *c.probability_columns("lightgbm"), c.LABEL, c.FORWARD_RETURN, "action", "exposure", "net_return",
+        *c.probability_columns("committee"), *c.probability_columns("lightgbm"),
+        c.LABEL, c.FORWARD_RETURN, "action", "exposure", "net_return",
     ]  # fmt: skip
     assert sorted(track[c.FOLD].unique()) == [1, 2]
     assert track[c.TIMESTAMP].min() == laid[1].test_start

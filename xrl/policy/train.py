@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import Logger
 
 from xrl.account.step import Terms
 from xrl.config import PolicyParams
@@ -116,7 +117,7 @@ def _diverged(seed: int, params: PolicyParams) -> TrainingError:
 def _new_model(
     env: AccountsVecEnv, tensors: Sequence[MarketTensor], params: PolicyParams, teacher: Teacher, seed: int
 ) -> PPO:
-    return PPO(
+    model = PPO(
         "MlpPolicy",
         env,
         n_steps=params.rollout_bars,
@@ -136,6 +137,8 @@ def _new_model(
             "features_extractor_kwargs": {"reading": _reading(tensors, teacher)},
         },
     )
+    model.set_logger(Logger(folder=None, output_formats=[]))  # its own would leave a folder behind in /tmp
+    return model
 
 
 def _reading(tensors: Sequence[MarketTensor], teacher: Teacher) -> Reading:
