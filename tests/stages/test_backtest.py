@@ -1,17 +1,20 @@
 """The walk-forward track, its figures and its files."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from tests.stages import predicted
 from xrl import columns as c
 from xrl.evaluation import metrics
 from xrl.labels import folds
+from xrl.paths import Paths
 from xrl.registry import comparison
-from xrl.stages import backtest
+from xrl.stages import backtest, policy
 
 
 @pytest.fixture(scope="module")
@@ -118,3 +121,18 @@ def test_the_same_inputs_give_the_same_files(walked: Any) -> None:
     before = {path.name: path.read_bytes() for path in (walked.paths.metrics, walked.paths.track)}
     backtest.run(*walked)
     assert before == {path.name: path.read_bytes() for path in (walked.paths.metrics, walked.paths.track)}
+
+
+def test_where_nothing_is_foreseen_nothing_is_earned(walked: Any, tmp_path: Path) -> None:
+    market = walked.config.market.model_copy(update={"world": "random_walk", "name": "random_walk"})
+    config = walked.config.model_copy(update={"market": market})
+    paths = Paths(tmp_path)
+    predicted.build(config, paths, days=120, world="random_walk")
+    policy.run(config, paths)
+    backtest.run(config, paths)
+    figures = json.loads(paths.metrics.read_text())
+    assert figures["trading"]["sharpe"]["low"] <= 0.0
+    assert figures["trading"]["fee_share"] < 0.5  # it does not burn its money in fees
+    assert figures["prediction"]["ic"]["low"] < 0.0
+    assert figures["prediction"]["f1_macro"]["value"] < 0.37
+    assert figures["ceiling"] is None
