@@ -38,17 +38,18 @@ class Preset:
     schedule: Schedule
 
 
-#: `lean`: the measured best recipe (docs/evaluation). `source`: the first source text's, on mLSTM blocks.
+#: `lean`: the measured recipe of docs/evaluation, with the weight decay (Keras multiplies it by the learning rate)
+#: and input dropout that did best on the planted world. `source`: the first source text's, on mLSTM blocks.
 PRESETS = {
     "lean": Preset(
         Architecture(
-            units=32, memory_size=32, heads=2, blocks=1, feedforward=0.0, dropout=0.4, input_dropout=0.1
+            units=32, memory_size=32, heads=2, blocks=1, feedforward=0.0, dropout=0.4, input_dropout=0.2
         ),
         Schedule(
             epochs=3,
             batch=16,
             learning_rate=2e-3,
-            weight_decay=0.5,
+            weight_decay=2.0,
             hop=40,
             context=20,
             average_epochs=2,
