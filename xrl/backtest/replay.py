@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xrl.account.compiled import njit
-from xrl.account.step import Account, Flows, Step, Terms, open_account, step
+from xrl.account.step import Account, Terms, open_account, step
 from xrl.env import kernel
 from xrl.env.market import Panel
 from xrl.env.observation import observation_width
@@ -105,34 +105,47 @@ def _record(
 ) -> None:
     """Write the bar that every account has just lived through; restart the ruined."""
     for i in range(len(cursor)):
-        moved = Flows(flows[i, 0], flows[i, 1], flows[i, 2], flows[i, 3])
-        account = _write(result, cursor[i], before[i], Step(kernel.load(states, i), moved), panel)
+        t = cursor[i]
+        account = kernel.load(states, i)
+        result.net_return[t] = account.equity / before[i] - 1.0
+        result.costs[t] = flows[i, 0] / before[i]
+        result.funding[t] = flows[i, 1] / before[i]
+        result.traded[t] = flows[i, 2] / before[i]
+        result.liquidated[t] = flows[i, 3]
+        account = _restarted(account, before[i])
         kernel.save(states, i, account)
+        result.exposure[t] = account.quantity * panel.prices[t, 3] / account.equity
+        result.target[t] = account.target
 
 
 @njit
 def _run_targets(
     result: Replay, targets: NDArray[np.float64], start: int, end: int, panel: Panel, terms: Terms
 ) -> None:
-    """One symbol's rows start..end."""
+    """One symbol's rows start..end. Arrays leave their tuples once: per bar, that would cost most."""
+    net_return, costs, funding, traded, liquidated, exposure, target, _ = result
+    prices, rates = panel.prices, panel.funding
     account = open_account(1.0)
     for t in range(start + 1, end):
-        p = panel.prices[t]
-        after = step(account, targets[t - 1], p[0], p[1], p[2], p[3], panel.funding[t], terms)
-        account = _write(result, t, account.equity, after, panel)
+        before = account.equity
+        close = prices[t, 3]
+        after = step(
+            account, targets[t - 1], prices[t, 0], prices[t, 1], prices[t, 2], close, rates[t], terms
+        )
+        account = after.account
+        net_return[t] = account.equity / before - 1.0
+        costs[t] = after.flows.costs / before
+        funding[t] = after.flows.funding / before
+        traded[t] = after.flows.traded / before
+        liquidated[t] = after.flows.liquidated
+        account = _restarted(account, before)
+        exposure[t] = account.quantity * close / account.equity
+        target[t] = account.target
 
 
 @njit
-def _write(result: Replay, t: int, before: float, after: Step, panel: Panel) -> Account:
-    """One account's bar into row t. Returns the account to go on with."""
-    account, flows = after
-    result.net_return[t] = account.equity / before - 1.0
-    result.costs[t] = flows.costs / before
-    result.funding[t] = flows.funding / before
-    result.traded[t] = flows.traded / before
-    result.liquidated[t] = flows.liquidated
-    if account.equity < RUIN_SHARE * before:
+def _restarted(account: Account, equity_before: float) -> Account:
+    """The account to go on with: a fresh one where the bar took 99 %."""
+    if account.equity < RUIN_SHARE * equity_before:
         account = open_account(1.0)
-    result.exposure[t] = account.quantity * panel.prices[t, 3] / account.equity
-    result.target[t] = account.target
     return account
