@@ -31,6 +31,8 @@ def follow(airflow: Airflow, dag: str, run_id: str, console: Console) -> None:
             status.update(_now(dag, tasks, time.monotonic() - begin))
             time.sleep(POLL_S)
     if state == "failed":
+        missed = sum(task["state"] == "upstream_failed" for task in tasks)
+        console.print(f"  {missed} tasks behind it were not run", highlight=False)
         for task in tasks:
             if task["state"] == "failed":
                 console.print(f"\nlog of {_name(task)}:", style="bold red")
@@ -55,7 +57,7 @@ def wait_for(what: str, found: Callable[[], str | None], timeout_s: float) -> st
 
 def _tell(task: dict[str, Any], told: set[tuple[str, int, str]], console: Console) -> None:
     state, number = task["state"], task["try_number"] or 0
-    if state not in (*_ENDED, "up_for_retry") or (_name(task), number, state) in told:
+    if state not in ("success", "failed", "skipped", "up_for_retry") or (_name(task), number, state) in told:
         return
     told.add((_name(task), number, state))
     colour = {"success": "green", "failed": "red", "up_for_retry": "yellow"}.get(state, "dim")
