@@ -38,8 +38,9 @@ class Preset:
     schedule: Schedule
 
 
-#: `lean`: the measured recipe of docs/evaluation, with the weight decay (Keras multiplies it by the learning rate)
-#: and input dropout that did best on the planted world. `source`: the first source text's, on mLSTM blocks.
+#: `lean`: the measured recipe of docs/evaluation, with the input dropout and the weight decay (which Keras
+#: multiplies by the learning rate) that did best on the planted world. `source`: the first source text's, on
+#: mLSTM blocks.
 PRESETS = {
     "lean": Preset(
         Architecture(
