@@ -30,6 +30,8 @@ from xrl.serve.candles import read_candles
 from xrl.serve.predictor import AccountState, load
 
 ROOT = Path(__file__).resolve().parents[1]
+#: Not the seed of params.yaml, on whose world the recipe was tuned.
+SEED = 11
 pytestmark = pytest.mark.slow
 
 
@@ -62,7 +64,7 @@ def environment(home: Path) -> Iterator[dict[str, str]]:
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "OMP_NUM_THREADS": "1",
     }
-    with subprocess.Popen(["xrl", "sandbox"], cwd=ROOT, env=values) as sandbox:
+    with subprocess.Popen(["xrl", "sandbox", "--seed", str(SEED)], cwd=ROOT, env=values) as sandbox:
         _wait_until_it_answers(f"http://127.0.0.1:{port}/planted/fapi/v1/ping")
         yield values
         sandbox.terminate()
@@ -132,8 +134,8 @@ def _finished(
 
 @pytest.fixture(scope="module")
 def planted(home: Path, environment: dict[str, str]) -> World:
-    """The demo's own run, to the letter of params.yaml."""
-    return _finished(home, environment, "planted", {})
+    """The demo's recipe, to the letter of params.yaml, on a world that it was not tuned on."""
+    return _finished(home, environment, "planted", {"market": {"world_seed": SEED}})
 
 
 @pytest.fixture(scope="module")
@@ -143,10 +145,20 @@ def random_walk(home: Path, environment: dict[str, str]) -> World:
         environment,
         "random_walk",
         {
-            "market": {"name": "random_walk", "world": "random_walk"},
+            "market": {"name": "random_walk", "world": "random_walk", "world_seed": SEED},
             "snapshot": {"days": 360},
         },
     )
+
+
+#: What a figure is worth without any foresight.
+CHANCE = {"f1_macro": 1 / 3, "direction_accuracy": 0.5, "sharpe": 0.0}
+
+
+def _share_of_ceiling(metrics: dict[str, Any], name: str) -> float:
+    """How much of what lies between chance and the optimal rule was reached."""
+    reached = metrics["trading" if name == "sharpe" else "prediction"][name]["value"]
+    return float((reached - CHANCE[name]) / (metrics["ceiling"][name] - CHANCE[name]))
 
 
 def _refused(world: World) -> set[str]:
@@ -161,12 +173,9 @@ def test_the_planted_world_is_promoted_with_every_check_passed(planted: World) -
 
 
 def test_the_planted_signal_is_found_but_not_beyond_what_can_be_known(planted: World) -> None:
-    ceiling, prediction = planted.metrics["ceiling"], planted.metrics["prediction"]
-    assert prediction["f1_macro"]["low"] > 1 / 3
-    assert prediction["direction_accuracy"]["low"] > 0.5
-    assert prediction["f1_macro"]["value"] < ceiling["f1_macro"] + 0.01
-    assert prediction["direction_accuracy"]["value"] < ceiling["direction_accuracy"] + 0.01
-    assert 0 < planted.metrics["trading"]["sharpe"]["value"] < ceiling["sharpe"]
+    shares = {name: _share_of_ceiling(planted.metrics, name) for name in CHANCE}
+    print("share of the ceiling above chance:", shares)
+    assert all(0.25 < share <= 1.1 for share in shares.values()), shares
 
 
 def test_the_random_walk_is_refused_for_want_of_an_edge(random_walk: World) -> None:
