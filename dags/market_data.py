@@ -12,7 +12,8 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import Asset, CronTriggerTimetable, Param, dag, task
 
 ROOT = Path(__file__).resolve().parents[1]
-MARKET = yaml.safe_load((ROOT / "params.yaml").read_text())["market"]
+PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
+MARKET, DAYS = PARAMS["market"], PARAMS["snapshot"]["days"]
 WORLDS = ["planted", "random_walk", "replay", "live"]
 DAY = r"^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2})?Z)?$"
 
@@ -41,7 +42,7 @@ DAY = r"^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2})?Z)?$"
             None,
             type=["null", "string"],
             pattern=DAY,
-            description="First day, UTC. Empty: the day before the run.",
+            description="First day, UTC. Empty: `snapshot.days` of params.yaml before the end.",
         ),
         "end": Param(
             None,
@@ -55,21 +56,25 @@ DAY = r"^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2})?Z)?$"
 ### Market data
 Pulls candles, funding and open interest of each symbol into the Parquet store, behind a Great Expectations
 suite: a batch that fails is quarantined with a report and stops the flow; history stays as it was. A pull
-is incremental and idempotent: the same interval gives the same files.
+is incremental and idempotent: only missing hours are fetched, and the same interval gives the same files. A
+scheduled run looks back over all the days that a retraining asks for, so that days it missed are made up for.
 
 **By hand**: `{"world": "planted", "symbols": ["BTCUSDT"], "start": "2024-01-01", "end": "2025-01-01"}`.
 **Back-fill**: the same, or `airflow backfill create --dag-id market_data --from-date ... --to-date ...`.
 """,
 )
 def market_data() -> None:
-    @task(doc_md="The interval to pull: from the parameters, else the whole day before the run.")
+    @task(doc_md="The interval to pull: from the parameters, else all that a retraining asks for.")
     def plan(
         params: dict[str, Any], dag_run: Any, data_interval_end: datetime | None = None
     ) -> list[dict[str, str]]:
         until = (data_interval_end or dag_run.run_after).astimezone(UTC)
         midnight = until.replace(hour=0, minute=0, second=0, microsecond=0)
         end = params["end"] or midnight.strftime("%Y-%m-%d")
-        start = params["start"] or (midnight - timedelta(days=1)).strftime("%Y-%m-%d")
+        # Not yesterday alone: a pull fetches only what is missing, so a day on which this machine slept is
+        # made up for, and a new store is filled.
+        history = datetime.fromisoformat(end) - timedelta(days=DAYS)
+        start = params["start"] or history.strftime("%Y-%m-%d")
         if start >= end:
             raise ValueError(f"`start` must be before `end`; received {start} >= {end}")
         interval = {"WORLD": params["world"], "START": start, "END": end}

@@ -222,7 +222,7 @@ class Settings(_Section):
     serve_market: str = "planted"
     mlflow_url: str | None = None
     dvc_remote: str | None = None  # address of a shared DVC remote; None for var/dvc-remote
-    keep_workspaces: int = Field(default=5, gt=0)
+    keep_workspaces: int = Field(default=5, ge=3)  # two retrainings may run at once
 
     @model_validator(mode="after")
     def _loopback_only(self) -> Self:
