@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -25,6 +26,7 @@ def main() -> int:
     demo.add_argument("--days", type=int)
     demo.add_argument("--as-of")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ending a demo ends the servers it started
     try:
         return _run(arguments)
     except XrlError as error:
