@@ -152,7 +152,7 @@ class GateParams(_Section):
     null_f1: float
     null_direction: float
     min_refit_rank_correlation: float
-    min_refit_action_agreement: float
+    min_refit_side_agreement: float
     alarm_f1: float
     alarm_direction: float
     alarm_ic: float

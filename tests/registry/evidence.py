@@ -40,7 +40,8 @@ GOOD: dict[str, Any] = {
     "folds": [{"fold": 1, "ic": 0.05}, {"fold": 2, "ic": -0.01}, {"fold": 3, "ic": 0.07}],
     "refit": {
         "rank_correlation": 0.7,
-        "action_agreement": 0.6,
+        "side_agreement": 0.6,
+        "side_share": 0.55,
         "share_sell": 0.3,
         "share_hold": 0.4,
         "share_buy": 0.3,

@@ -1,83 +1,112 @@
-"""Policies of one matrix product each; the market stands still, so that only decisions differ."""
+"""Truths of comparing the refit's trading with that of the policy that was judged."""
 
 from pathlib import Path
 
 import numpy as np
-import onnx
+import pandas as pd
 import pytest
-from onnx import TensorProto, helper
 
+from tests.registry.evidence import metrics
+from tests.serve import tiny
+from xrl import columns as c
 from xrl.account.step import terms_of
-from xrl.columns import ACTIONS
 from xrl.config import load_config
-from xrl.env.market import MarketTensor
+from xrl.env.market import STATE_COLUMNS, MarketTensor
 from xrl.env.observation import observation_width
 from xrl.policy.exported import ExportedPolicy
-from xrl.stages.agreement import action_agreement
+from xrl.registry import checks
+from xrl.stages.agreement import Agreement, side_agreement
 
-BARS, BLOCK = 40, 2
-TERMS = terms_of(load_config(Path(__file__).parents[2] / "params.yaml").backtest)
+CONFIG = load_config(Path(__file__).parents[2] / "params.yaml")
+TERMS = terms_of(CONFIG.backtest)
+BARS, WIDTH = 600, 2
 
 
-def _policy(path: Path, positive: str, negative: str) -> ExportedPolicy:
-    """`positive` while the first block column is above 0, else `negative`."""
-    width = observation_width(BLOCK)
-    weights = np.zeros((width, len(ACTIONS)), np.float32)
-    weights[0, ACTIONS.index(positive)] += 1.0
-    weights[0, ACTIONS.index(negative)] -= 1.0
-    nodes = [
-        helper.make_node("MatMul", ["observation", "w"], ["z"]),
-        helper.make_node("Softmax", ["z"], ["action_probabilities"]),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "policy",
-        [helper.make_tensor_value_info("observation", TensorProto.FLOAT, ["batch", width])],
-        [helper.make_tensor_value_info("action_probabilities", TensorProto.FLOAT, ["batch", len(ACTIONS)])],
-        [helper.make_tensor("w", TensorProto.FLOAT, weights.shape, weights.ravel())],
-    )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+@pytest.fixture(scope="module")
+def tensors() -> list[MarketTensor]:
+    """Two symbols; the block's first column is a slow signal between -1 and 1, and the market is idle."""
+    market, regime = len(c.MARKET_STATE), len(STATE_COLUMNS) - len(c.MARKET_STATE)
+    found = []
+    for number, symbol in enumerate(("AUSDT", "BUSDT")):
+        rng = np.random.default_rng(number)
+        close = 100.0 * np.exp(np.cumsum(rng.normal(0, 0.002, BARS)))
+        signal = np.sin(np.arange(BARS) / 20.0 + number)
+        found.append(
+            MarketTensor(
+                symbol=symbol,
+                timestamp=pd.date_range("2025-01-01", periods=BARS, freq="h").to_numpy("datetime64[ms]"),
+                prices=np.stack([close] * 4, axis=1),
+                funding=np.zeros(BARS),
+                funding_last=np.zeros(BARS),
+                volatility=np.full(BARS, 0.01),
+                block=np.stack([signal, np.ones(BARS)], axis=1).astype(np.float32),
+                market=np.zeros((BARS, market), dtype=np.float32),
+                regime=np.zeros((BARS, regime), dtype=np.float32),
+            )
+        )
+    return found
+
+
+def policy(folder: Path, **logits: tuple[float, float]) -> ExportedPolicy:
+    """A linear policy: per action, the weights of the signal and of the constant 1; else a logit of 0."""
+    weights = np.zeros((observation_width(WIDTH), len(c.ACTIONS)))
+    for action, pair in logits.items():
+        weights[:WIDTH, c.ACTIONS.index(action)] = pair
+    path = folder / f"{'-'.join(logits)}.onnx"
+    path.write_bytes(tiny.policy_onnx(weights))
     return ExportedPolicy(path)
 
 
-def _tensor(first: np.ndarray) -> MarketTensor:
-    """A still market whose first block column is `first`."""
-    zeros = np.zeros(BARS)
-    block = np.zeros((BARS, BLOCK), np.float32)
-    block[:, 0] = first
-    return MarketTensor(
-        symbol="BTCUSDT",
-        timestamp=np.datetime64("2025-01-01", "ms") + np.arange(BARS) * np.timedelta64(1, "h"),
-        prices=np.full((BARS, 4), 100.0),
-        funding=zeros,
-        funding_last=zeros,
-        volatility=zeros + 0.01,
-        block=block,
-        market=np.zeros((BARS, 10), np.float32),
-        regime=np.zeros((BARS, 5), np.float32),
+def honest(folder: Path, hold: float = 6.0) -> ExportedPolicy:
+    """Turns long at a high signal, short at a low one, and holds in between: in most bars."""
+    return policy(folder, hold=(0.0, hold), buy_1x=(10.0, 0.0), sell_1x=(-10.0, 0.0), close=(0.0, -1.0))
+
+
+def agreement(folder: Path, tensors: list[MarketTensor], refit: ExportedPolicy) -> Agreement:
+    return side_agreement(honest(folder), tensors, refit, tensors, TERMS)
+
+
+def refused(found: Agreement) -> set[str]:
+    judged = metrics(refit__side_agreement=found.kappa, refit__side_share=found.side_share)
+    applied = [checks.apply(rule, judged, CONFIG.gate) for rule in checks.RULES]
+    return {check.name for check in applied if not check.passed}
+
+
+def test_an_equal_policy_agrees_wholly_and_passes(tmp_path: Path, tensors: list[MarketTensor]) -> None:
+    found = agreement(tmp_path, tensors, honest(tmp_path))
+    assert (found.kappa, found.invested) == (1.0, 1.0)
+    assert found.side_share < 0.7
+    assert sum(found.actions.values()) == pytest.approx(1.0)
+    assert refused(found) == set()
+
+
+def test_a_policy_that_turns_a_little_later_still_passes(tmp_path: Path, tensors: list[MarketTensor]) -> None:
+    found = agreement(tmp_path, tensors, honest(tmp_path, hold=8.0))
+    assert found.kappa is not None
+    assert 0.5 < found.kappa < 1.0
+    assert refused(found) == set()
+
+
+@pytest.mark.parametrize("action", ["hold", "buy_1x", "sell_1x", "close", "increase", "reduce"])
+def test_a_constant_policy_is_refused(tmp_path: Path, tensors: list[MarketTensor], action: str) -> None:
+    found = agreement(tmp_path, tensors, policy(tmp_path, **{action: (0.0, 1.0)}))
+    assert found.kappa == pytest.approx(0.0, abs=1e-12)
+    assert found.side_share == 1.0
+    assert found.actions[action] == 1.0
+    assert refused(found) == {"refit_side_agreement", "refit_side_share"}
+
+
+def test_two_policies_that_never_trade_agree_on_nothing(tmp_path: Path, tensors: list[MarketTensor]) -> None:
+    idle = policy(tmp_path, hold=(0.0, 1.0))
+    found = side_agreement(idle, tensors, idle, tensors, TERMS)
+    assert (found.kappa, found.invested) == (None, None)
+    assert refused(found) == {"refit_side_agreement", "refit_side_share"}
+
+
+def test_the_opposite_policy_is_refused(tmp_path: Path, tensors: list[MarketTensor]) -> None:
+    found = agreement(
+        tmp_path, tensors, policy(tmp_path, hold=(0.0, 6.0), buy_1x=(-10.0, 0.0), sell_1x=(10.0, 0.0))
     )
-
-
-SIGNAL = np.where(np.arange(BARS) < 30, 1.0, -1.0)  # three quarters up
-
-
-def test_a_policy_agrees_with_itself(tmp_path):
-    policy = _policy(tmp_path / "a.onnx", "buy_1x", "sell_1x")
-    found = action_agreement(policy, [_tensor(SIGNAL)], policy, [_tensor(SIGNAL)], TERMS)
-    assert found.share == 1.0
-    assert found.actions["buy_1x"] == pytest.approx(0.75)
-    assert found.actions["sell_1x"] == pytest.approx(0.25)
-
-
-def test_each_policy_sees_its_own_blocks(tmp_path):
-    policy = _policy(tmp_path / "a.onnx", "buy_1x", "sell_1x")
-    always_up = np.ones(BARS)
-    found = action_agreement(policy, [_tensor(SIGNAL)], policy, [_tensor(always_up)], TERMS)
-    assert found.share == pytest.approx(0.75)
-
-
-def test_actions_that_ask_for_the_same_target_agree(tmp_path):
-    """Close and hold ask for the same while flat."""
-    holds = _policy(tmp_path / "a.onnx", "hold", "close")
-    closes = _policy(tmp_path / "b.onnx", "close", "hold")
-    assert action_agreement(holds, [_tensor(SIGNAL)], closes, [_tensor(SIGNAL)], TERMS).share == 1.0
+    assert found.kappa is not None
+    assert found.kappa < 0.0
+    assert refused(found) == {"refit_side_agreement"}

@@ -90,11 +90,18 @@ RULES = (
         "the refit ranks bars unlike the last fold's models",
     ),
     Rule(
-        "refit_action_agreement",
-        "refit.action_agreement",
+        "refit_side_agreement",
+        "refit.side_agreement",
         ">=",
-        "gate.min_refit_action_agreement",
-        "the refit's policy acts unlike the last fold's",
+        "gate.min_refit_side_agreement",
+        "the refit's policy takes other sides than the last fold's",
+    ),
+    Rule(
+        "refit_side_share",
+        "refit.side_share",
+        "<=",
+        "gate.max_side_share",
+        "the refit's policy is all-buy, all-sell or all-hold",
     ),
 )
 

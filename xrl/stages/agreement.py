@@ -1,8 +1,8 @@
-"""Does the refit act like the recipe that was judged?
+"""Does the refit trade like the recipe that was judged?
 
-Enters: two policies, each with its own blocks. Leaves: the share of bars on which both ask for the same
-target exposure, and how often the second takes each action. Both are asked on the account
-of the first, replayed.
+Enters: two policies, each with its own blocks. Leaves: how far their positions agree, and what the second one
+holds and does. Each trades its own account: asked on the account of the other, a policy that never trades
+would agree on every bar on which the other holds, which is nearly all of them.
 """
 
 from collections.abc import Sequence
@@ -11,54 +11,61 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from xrl.account.orders import target_after
 from xrl.account.step import Terms
-from xrl.backtest.replay import replay_policy
+from xrl.backtest.replay import Replay, replay_policy
 from xrl.columns import ACTIONS
 from xrl.env.market import MarketTensor, Panel, stack
-from xrl.env.observation import ACCOUNT_WIDTH, MARKET_WIDTH
 from xrl.policy.exported import ExportedPolicy
+
+_SIDES = (-1.0, 0.0, 1.0)
 
 
 class Agreement(NamedTuple):
-    share: float  # of bars with the same target exposure
+    kappa: (
+        float | None
+    )  # of the sides, chance corrected: 1 equal, 0 as by chance; None: both constant and equal
+    invested: (
+        float | None
+    )  # of the bars on which either is invested, share on the same side; None: no such bar
+    side_share: float  # largest share of bars that the second is long, short or flat
     actions: dict[str, float]  # share of each action of the second policy
 
 
-def action_agreement(
+def side_agreement(
     judged: ExportedPolicy,
     judged_tensors: Sequence[MarketTensor],
     refit: ExportedPolicy,
     refit_tensors: Sequence[MarketTensor],
     terms: Terms,
 ) -> Agreement:
-    """Ask both policies on every bar of the judged one's path.
+    """Let both policies trade the same bars, each on its own account, and compare the sides they hold.
 
     Args:
         judged, refit: the policies.
         judged_tensors, refit_tensors: the same bars, each with its own blocks and scaler.
         terms: costs and margin of the accounts.
     """
-    panel, other = stack(judged_tensors), stack(refit_tensors)
-    answers = np.full(len(panel.volatility), -1, dtype=np.int64)
+    panel = stack(judged_tensors)
+    path = _traded(refit, stack(refit_tensors), terms)
+    lived = np.ones(len(panel.volatility), dtype=bool)
+    lived[panel.starts] = False  # every account starts flat: nobody's choice
+    theirs = np.sign(_traded(judged, panel, terms).exposure[lived])
+    ours = np.sign(path.exposure[lived])
+    either = (ours != 0) | (theirs != 0)
+    shares = np.bincount(path.action, minlength=len(ACTIONS)) / len(path.action)
+    return Agreement(
+        kappa=_kappa(ours, theirs),
+        invested=float((ours == theirs)[either].mean()) if either.any() else None,
+        side_share=max(float((ours == side).mean()) for side in _SIDES),
+        actions=dict(zip(ACTIONS, shares.tolist())),
+    )
 
-    def decide(seen: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        answers[rows] = refit.actions(_as_seen_by(other, seen, rows))
-        return judged.actions(seen)
 
-    path = replay_policy(decide, panel, terms)
-    same = [
-        target_after(int(ours), float(standing), terms.max_leverage)
-        == target_after(int(theirs), float(standing), terms.max_leverage)
-        for ours, theirs, standing in zip(answers, path.action, path.target)
-    ]
-    shares = np.bincount(answers, minlength=len(ACTIONS)) / len(answers)
-    return Agreement(float(np.mean(same)), dict(zip(ACTIONS, shares.tolist())))
+def _traded(policy: ExportedPolicy, panel: Panel, terms: Terms) -> Replay:
+    return replay_policy(lambda seen, _: policy.actions(seen), panel, terms)
 
 
-def _as_seen_by(panel: Panel, seen: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Observations with the account of `seen` and everything else from `panel`."""
-    start = panel.block.shape[1] + MARKET_WIDTH
-    account = seen[:, start : start + ACCOUNT_WIDTH]
-    parts = (panel.block[rows], panel.market[rows], account, panel.regime[rows])
-    return np.ascontiguousarray(np.concatenate(parts, axis=1), dtype=np.float32)
+def _kappa(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> float | None:
+    """Cohen's kappa (1960): agreement beyond what the shares of the sides alone bring about."""
+    chance = sum(float((ours == side).mean() * (theirs == side).mean()) for side in _SIDES)
+    return None if chance >= 1.0 else (float((ours == theirs).mean()) - chance) / (1.0 - chance)

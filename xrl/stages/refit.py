@@ -3,7 +3,7 @@
 Reads stages/{snapshot,features,labels,experts,oof,policy}. Writes stages/refit/EXPERT/{model.keras,
 scaler.json, history.csv, align.npz, report.json}, policy.onnx, scaler_policy.json, report.json, aside first.
 Epochs and temperature are medians over the folds. A model trained on everything has no score of its own: the
-report says how far it agrees with the last fold's models on that fold's test bars.
+report says how far it agrees with the last fold's models on that fold's test bars, each on its own account.
 """
 
 import json
@@ -28,7 +28,7 @@ from xrl.paths import Paths
 from xrl.policy.export import to_onnx
 from xrl.policy.exported import ExportedPolicy
 from xrl.policy.train import fit_policy
-from xrl.stages.agreement import Agreement, action_agreement
+from xrl.stages.agreement import Agreement, side_agreement
 from xrl.stages.aside import aside, write_json
 from xrl.stages.expert_rows import alignment_rows, read_rows
 from xrl.stages.experts import prediction_table, write_expert
@@ -71,7 +71,9 @@ def run(config: Config, paths: Paths) -> None:
         "temperature": {expert: refitted[expert].temperature for expert in columns.EXPERTS},
         "rank_correlation": _rank_correlation(inputs.predictions, refitted),
         **_shares(refitted),
-        "action_agreement": agreed.share,
+        "side_agreement": agreed.kappa,
+        "invested_agreement": agreed.invested,
+        "side_share": agreed.side_share,
         "action_share": agreed.actions,
         "parity": parity,
     }
@@ -79,7 +81,7 @@ def run(config: Config, paths: Paths) -> None:
     log.info(
         "refit through %s: %s",
         report["through"],
-        {key: report[key] for key in ("rank_correlation", "action_agreement")},
+        {key: report[key] for key in ("rank_correlation", "side_agreement", "side_share")},
     )
 
 
@@ -140,7 +142,7 @@ def _agreement(
     blocks = np.concatenate([_placed(inputs.predictions, refitted[e]) for e in columns.EXPERTS], axis=1)
     span = naive(last.test_start), naive(last.test_end)
     judged_scaler = Scaler.from_json(paths.fold_policy_scaler(last.index).read_text())
-    return action_agreement(
+    return side_agreement(
         ExportedPolicy(paths.fold_policy(last.index)),
         [tensor.between(*span) for tensor in inputs.tensors(judged_scaler)],
         ExportedPolicy(paths.refit_policy),
