@@ -10,11 +10,17 @@ import pytest
 
 from tests.stages import predicted
 from xrl import columns as c
+from xrl.account.step import terms_of
+from xrl.backtest import ceiling
+from xrl.backtest.replay import replay_targets
+from xrl.env.market import stack
 from xrl.evaluation import metrics
 from xrl.labels import folds
 from xrl.paths import Paths
 from xrl.registry import comparison
 from xrl.stages import backtest, policy
+from xrl.stages.backtest_inputs import read_trial
+from xrl.stages.policy_inputs import read_policy_inputs
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +74,19 @@ def test_a_noisy_oracle_is_traded_at_a_profit_that_costs_lower(found: dict[str, 
 def test_the_ceiling_of_the_planted_world_stands_above(found: dict[str, Any]) -> None:
     assert found["ceiling"]["direction_accuracy"] > 0.5
     assert found["ceiling"]["sharpe"] > found["baselines"]["buy_and_hold"]["sharpe"]
+
+
+def test_the_ceiling_is_rebalanced_monthly_over_the_same_bars_as_every_strategy(
+    walked: Any, found: dict[str, Any], track: pd.DataFrame
+) -> None:
+    laid, _ = folds.load(walked.paths.folds)
+    trial = read_trial(walked.paths, read_policy_inputs(walked.paths, walked.config.labels), laid)
+    panel, terms = stack(trial.tensors), terms_of(walked.config.backtest)
+    world = walked.config.market.world_seed, walked.config.labels.horizon_bars
+    targets = ceiling.targets(track[[c.SYMBOL, c.TIMESTAMP]], panel, terms, *world)
+    earned = replay_targets(targets, panel, terms).net_return
+    daily = comparison.daily_returns(track.assign(net_return=earned))  # the gate's own reading of a track
+    assert found["ceiling"]["sharpe"] == pytest.approx(float(metrics.sharpe(daily)), rel=1e-6)
 
 
 def test_the_track_holds_the_folds_that_have_a_policy(walked: Any, track: pd.DataFrame) -> None:

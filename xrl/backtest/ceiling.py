@@ -1,24 +1,23 @@
-"""The best that can be done in the planted world: scores of the rule that knows the latent state.
+"""The best that can be done in the planted world: what the rule that knows the latent state calls and holds.
 
-Enters: matured bars with their labels' cut-offs, the bars to trade, the world's seed. Leaves: F1 macro,
-direction accuracy and net Sharpe, on the same bars and by the same metrics and account step as any model.
-The class rule calls the class whose probability stands highest above its base rate (which favours F1 macro);
-the trading rule goes 1x with the expected return once that exceeds three round trips of costs and leaves when
-less than half a round trip is left (best of a small grid over three seeds; the Sharpe is flat around it).
+Enters: matured bars with their labels' cut-offs, the bars to trade, the world's seed. Leaves: F1 macro and
+direction accuracy, by the same metrics as any model, and target exposures, which a `Court` trades as it does
+any baseline's. The class rule calls the class whose probability stands highest above its base rate (which
+favours F1 macro); the trading rule goes 1x with the expected return once that exceeds three round trips of
+costs and leaves when less than half a round trip is left (best of a small grid over three seeds; the Sharpe
+is flat around it).
 """
 
 from typing import Final, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numba import njit
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from xrl import columns as c
-from xrl.account.step import terms_of
-from xrl.backtest.replay import replay_targets
-from xrl.config import BacktestParams
+from xrl.account.compiled import njit
+from xrl.account.step import Terms
 from xrl.env.market import Panel
 from xrl.errors import DataError
 from xrl.evaluation import metrics
@@ -28,58 +27,63 @@ Array = NDArray[np.float64]
 
 CUT_LOW: Final = "cut_low"
 CUT_HIGH: Final = "cut_high"
-#: What `ceiling` reads of each matured bar.
-ROWS: Final = (c.SYMBOL, c.TIMESTAMP, c.LABEL, c.FORWARD_RETURN, c.VOLATILITY, CUT_LOW, CUT_HIGH)
 _ENTER_ROUND_TRIPS, _LEAVE_ROUND_TRIPS = 3.0, 0.5
 
 
-class Ceiling(NamedTuple):
-    """Scores of the optimal rule; the Sharpe ratio is net of costs."""
+class ClassScores(NamedTuple):
+    """Scores of the optimal class rule."""
 
     f1_macro: float
     direction_accuracy: float
-    sharpe: float
 
 
-def ceiling(
-    rows: pd.DataFrame, bars: pd.DataFrame, seed: int, horizon_bars: int, params: BacktestParams
-) -> Ceiling:
-    """Score the optimal rule of the planted world.
+def class_scores(rows: pd.DataFrame, seed: int, horizon_bars: int) -> ClassScores:
+    """Score the optimal class rule of the planted world.
 
     Args:
-        rows: columns `ROWS` of every matured test bar; `label` is the true class, the cuts are its fold's.
-        bars: `symbol` and columns.BAR; of these, the bars of `rows` are traded, every symbol without gaps.
+        rows: symbol, timestamp, label (the true class), forward_return, volatility and the cuts of its fold,
+            of every matured test bar.
         seed: of the world (`market.world_seed`).
         horizon_bars: of the labels.
-        params: costs and margin.
-
-    Raises:
-        DataError: a row has no bar.
     """
-    rows = rows.sort_values([c.SYMBOL, c.TIMESTAMP], ignore_index=True)
-    traded = rows[[c.SYMBOL, c.TIMESTAMP]].merge(bars, on=[c.SYMBOL, c.TIMESTAMP], how="inner")
-    if len(traded) != len(rows):
-        raise DataError(
-            f"the ceiling needs a bar for each of {len(rows)} labelled rows; received {len(traded)}. "
-            "Run `dvc repro` so that all stages see the same snapshot."
-        )
-    knows = _oracle(rows, seed, horizon_bars)
-    predicted = _classes(rows, knows)
+    predicted = _classes(rows, _oracle(rows, seed, horizon_bars))
     matrix = metrics.confusion(rows[c.LABEL].to_numpy(np.int64), predicted)
-    forward = rows[c.FORWARD_RETURN].to_numpy(np.float64)
-    return Ceiling(
+    return ClassScores(
         f1_macro=float(metrics.f1_macro(matrix)),
-        direction_accuracy=metrics.direction_accuracy(predicted, forward),
-        sharpe=_sharpe(traded, knows.expected_return, params),
+        direction_accuracy=metrics.direction_accuracy(predicted, rows[c.FORWARD_RETURN].to_numpy(np.float64)),
     )
 
 
+def targets(keys: pd.DataFrame, panel: Panel, terms: Terms, seed: int, horizon_bars: int) -> Array:
+    """Target exposures of the optimal trading rule; (rows,), decided at each row's close.
+
+    Args:
+        keys: symbol and timestamp of each row of `panel`.
+        panel: the bars to trade.
+        terms: costs that an expected return must exceed.
+        seed, horizon_bars: as in `class_scores`.
+
+    Raises:
+        DataError: keys and panel differ in length.
+    """
+    if len(keys) != len(panel.prices):
+        raise DataError(
+            f"the ceiling needs the symbol and time of each of {len(panel.prices)} traded bars; received "
+            f"{len(keys)}. Run `dvc repro` so that all stages see the same snapshot."
+        )
+    round_trip = 2.0 * (terms.fee + terms.slippage)
+    edge = _oracle(keys, seed, horizon_bars).expected_return / round_trip
+    held = [_with_hysteresis(edge[start:end]) for start, end in zip(panel.starts, panel.ends)]
+    return np.concatenate(held)
+
+
 def _oracle(rows: pd.DataFrame, seed: int, horizon_bars: int) -> Oracle:
-    parts = [
-        oracle(str(symbol), pd.DatetimeIndex(own[c.TIMESTAMP]), seed, horizon=horizon_bars)
-        for symbol, own in rows.groupby(c.SYMBOL, sort=True)
-    ]
-    return Oracle(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+    """What the rule knows at each row, in the order of `rows`."""
+    expected, deviation = np.empty(len(rows)), np.empty(len(rows))
+    for symbol, at in rows.groupby(c.SYMBOL, sort=False).indices.items():
+        time = pd.DatetimeIndex(rows[c.TIMESTAMP].iloc[at])
+        expected[at], deviation[at] = oracle(str(symbol), time, seed, horizon=horizon_bars)
+    return Oracle(expected, deviation)
 
 
 def _classes(rows: pd.DataFrame, knows: Oracle) -> NDArray[np.int64]:
@@ -93,40 +97,15 @@ def _classes(rows: pd.DataFrame, knows: Oracle) -> NDArray[np.int64]:
     return np.asarray((chances / chances.mean(axis=0)).argmax(axis=1), dtype=np.int64)
 
 
-def _sharpe(traded: pd.DataFrame, expected_return: Array, params: BacktestParams) -> float:
-    """Net Sharpe of equally weighted sub-accounts that follow the trading rule."""
-    symbol = traded[c.SYMBOL].to_numpy()
-    starts = np.flatnonzero(np.append(True, symbol[1:] != symbol[:-1]))
-    ends = np.append(starts[1:], len(symbol))
-    round_trip = 2e-4 * (params.fee_bps + params.slippage_bps)
-    targets = np.concatenate(
-        [_targets(expected_return[a:b], round_trip) for a, b in zip(starts, ends, strict=True)]
-    )
-    unseen = np.zeros((len(symbol), 0), dtype=np.float32)
-    flat = np.zeros(len(symbol))
-    panel = Panel(
-        prices=traded[list(c.OHLCV[:4])].to_numpy(np.float64),
-        funding=traded[c.FUNDING_RATE].fillna(0.0).to_numpy(np.float64),
-        funding_last=flat, volatility=flat, block=unseen, market=unseen, regime=unseen,
-        starts=starts, ends=ends,
-    )  # fmt: skip
-    earned = replay_targets(targets, panel, terms_of(params)).net_return
-    portfolio = pd.Series(earned).groupby(traded[c.TIMESTAMP]).mean()
-    equity = np.cumprod(1.0 + portfolio.to_numpy(np.float64))
-    time = pd.DatetimeIndex(portfolio.index).tz_localize(None).to_numpy().astype("datetime64[ms]")
-    return float(metrics.sharpe(metrics.daily_returns(time, equity)))
-
-
 @njit
-def _targets(expected_return: Array, round_trip: float) -> Array:
-    """Exposure -1, 0 or 1 with hysteresis in units of a round trip's cost; (n,)."""
-    targets = np.zeros(len(expected_return))
+def _with_hysteresis(edge: Array) -> Array:
+    """Exposure -1, 0 or 1 for expected returns in units of a round trip's cost; (n,)."""
+    exposure = np.zeros(len(edge))
     held = 0.0
-    for t in range(len(expected_return)):
-        edge = expected_return[t] / round_trip
-        if abs(edge) > _ENTER_ROUND_TRIPS:
-            held = np.sign(edge)
-        elif held * edge < _LEAVE_ROUND_TRIPS:
+    for t in range(len(edge)):
+        if abs(edge[t]) > _ENTER_ROUND_TRIPS:
+            held = float(np.sign(edge[t]))
+        elif held * edge[t] < _LEAVE_ROUND_TRIPS:
             held = 0.0
-        targets[t] = held
-    return targets
+        exposure[t] = held
+    return exposure

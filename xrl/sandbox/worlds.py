@@ -21,7 +21,7 @@ Who knows `d_t` expects `E[r_{t+1} + .. + r_{t+h}] = d_t sum_k rho^{k-1} E[sigma
 are symmetric, volatility is lognormal and independent of them): that closed form is `oracle`.
 
 Measured (seed 7, six coins, 432 days after 288 days of training, default label; other seeds differ by .01 in
-direction and F1): the optimal rule of `backtest.ceiling` has direction .564, F1 macro .415, net Sharpe 10.4
+direction and F1): the optimal rule of `backtest.ceiling` has direction .564, F1 macro .415, net Sharpe 10.6
 (six signals, little related); a small LightGBM on 18 plain features .559 and .389, in the random walk .500
 and .350. Reproduce: `pytest -s tests/sandbox/test_learnable.py tests/backtest/test_ceiling.py`.
 """

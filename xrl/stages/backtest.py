@@ -51,7 +51,7 @@ def run(config: Config, paths: Paths) -> None:
     log.info("policy replayed over %d bars", len(replay.net_return))
     traded = rows[rows[c.FOLD] > laid[0].index].reset_index(drop=True)
     curves = _curves(config, inputs, rows, laid, court, replay)
-    found = _metrics(config, inputs, rows, traded, trial, court, replay, curves)
+    found = _metrics(config, rows, traded, trial, court, replay, curves)
     _write(paths, config, found, _track(traded, replay), court, curves, rows)
     log.info(
         "F1 %.3f, direction %.3f, Sharpe %.2f (lightgbm %.2f, buy and hold %.2f)",
@@ -103,7 +103,6 @@ def _threshold_rule(
 
 def _metrics(
     config: Config,
-    inputs: PolicyInputs,
     rows: pd.DataFrame,
     traded: pd.DataFrame,
     trial: Trial,
@@ -131,7 +130,7 @@ def _metrics(
                 "volatility_only": {"f1_macro": prediction["f1_volatility_only"]},
             },
             "folds": report.fold_section(rows, curves["policy"], court.grid),
-            "ceiling": _ceiling(config, inputs, rows, traded),
+            "ceiling": _ceiling(config, rows, traded, court),
             "bars": len(traded),
             "start": traded[c.TIMESTAMP].min().isoformat(),
             "end": (traded[c.TIMESTAMP].max() + pd.Timedelta(hours=1)).isoformat(),
@@ -165,15 +164,15 @@ def _collapse(figures: dict[str, dict[str, float]]) -> dict[str, float]:
 
 
 def _ceiling(
-    config: Config, inputs: PolicyInputs, rows: pd.DataFrame, traded: pd.DataFrame
+    config: Config, rows: pd.DataFrame, traded: pd.DataFrame, court: Court
 ) -> dict[str, float] | None:
     """The optimal rule's scores where the world is known: classes over all folds, Sharpe where we trade."""
     if config.market.world != "planted":
         return None
-    arguments = (inputs.bars, config.market.world_seed, config.labels.horizon_bars, config.backtest)
-    classes = ceiling.ceiling(rows.dropna(subset=[c.LABEL])[list(ceiling.ROWS)], *arguments)
-    trading = ceiling.ceiling(traded.dropna(subset=[c.LABEL])[list(ceiling.ROWS)], *arguments)
-    return {**classes._asdict(), "sharpe": trading.sharpe}
+    world = config.market.world_seed, config.labels.horizon_bars
+    classes = ceiling.class_scores(rows.dropna(subset=[c.LABEL]), *world)
+    held = ceiling.targets(traded[KEYS], court.panel, court.terms, *world)
+    return {**classes._asdict(), "sharpe": court.sharpe(held)}
 
 
 def _track(traded: pd.DataFrame, replay: Replay) -> pd.DataFrame:
