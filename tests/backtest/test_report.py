@@ -54,6 +54,16 @@ def test_the_prediction_section_has_every_figure_the_gate_reads(rows: pd.DataFra
     assert found["share_sell"] + found["share_hold"] + found["share_buy"] == pytest.approx(1.0)
 
 
+def test_the_prediction_section_says_which_bars_it_judged(rows: pd.DataFrame) -> None:
+    found = report.prediction_section(rows, min_shift_bars=80, draws=200, seed=0)
+    assert (found["start"], found["end"]) == ("2026-01-05T00:00:00+00:00", "2026-02-15T04:00:00+00:00")
+    judged = report.predictions_of(rows, "committee")
+    dealt = np.random.default_rng(1).permutation(judged.predicted)  # the same calls at random
+    expected = metrics.f1_macro(metrics.confusion(judged.truth, dealt))
+    assert found["chance_f1"] == pytest.approx(float(expected), abs=0.03)
+    assert found["null_f1"] == pytest.approx(found["chance_f1"], abs=0.02)
+
+
 def test_constant_calls_score_a_third_of_their_class(rows: pd.DataFrame) -> None:
     truth = report.predictions_of(rows, "committee").truth
     share = (truth == c.BUY).mean()

@@ -43,7 +43,7 @@ def test_figures_have_the_names_the_gate_reads(found: dict[str, Any]) -> None:
         assert set(found["prediction"][name]) == {"value", "low", "high"}
     for name in (
         "f1_sell", "f1_hold", "f1_buy", "accuracy", "balanced_accuracy", "f1_volatility_only", "ece",
-        "share_sell", "share_hold", "share_buy", "null_f1", "null_direction",
+        "share_sell", "share_hold", "share_buy", "null_f1", "null_direction", "chance_f1",
     ):  # fmt: skip
         assert np.isfinite(found["prediction"][name])
     for name in (
@@ -87,6 +87,15 @@ def test_the_ceiling_is_rebalanced_monthly_over_the_same_bars_as_every_strategy(
     earned = replay_targets(targets, panel, terms).net_return
     daily = comparison.daily_returns(track.assign(net_return=earned))  # the gate's own reading of a track
     assert found["ceiling"]["sharpe"] == pytest.approx(float(metrics.sharpe(daily)), rel=1e-6)
+
+
+def test_scores_name_the_span_they_were_measured_on(walked: Any, found: dict[str, Any]) -> None:
+    laid, _ = folds.load(walked.paths.folds)
+    horizon = pd.Timedelta(hours=walked.config.labels.horizon_bars)
+    assert pd.Timestamp(found["prediction"]["start"]) == laid[0].test_start  # all folds are scored
+    assert pd.Timestamp(found["prediction"]["end"]) == laid[-1].test_end - horizon  # matured bars alone
+    assert pd.Timestamp(found["start"]) == laid[1].test_start  # no policy trades the first fold
+    assert pd.Timestamp(found["end"]) == laid[-1].test_end
 
 
 def test_the_track_holds_the_folds_that_have_a_policy(walked: Any, track: pd.DataFrame) -> None:

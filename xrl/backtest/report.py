@@ -42,7 +42,7 @@ def predictions_of(rows: pd.DataFrame, model: str) -> Predictions:
 
 
 def prediction_section(rows: pd.DataFrame, min_shift_bars: int, draws: int, seed: int) -> dict[str, Any]:
-    """Section `prediction`: the committee's scores with weekly block-bootstrap intervals.
+    """Section `prediction`: the committee's scores with weekly block-bootstrap intervals, and their span.
 
     Args:
         rows: as in `predictions_of`, with committee and lightgbm.
@@ -55,6 +55,16 @@ def prediction_section(rows: pd.DataFrame, min_shift_bars: int, draws: int, seed
         **summary.prediction_figures(ours, draws, seed),
         "f1_minus_lightgbm": against._asdict(),
         **summary.null_figures(ours, min_shift_bars, seed),
+        **_span(ours.timestamp),
+    }
+
+
+def _span(timestamp: NDArray[np.datetime64]) -> dict[str, str]:
+    """Open of the first and close of the last judged bar: the span that the scores were measured on."""
+    opens = pd.DatetimeIndex(timestamp).tz_localize("UTC")
+    return {
+        "start": opens.min().isoformat(),
+        "end": (opens.max() + pd.Timedelta(hours=1)).isoformat(),
     }
 
 

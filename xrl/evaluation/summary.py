@@ -101,12 +101,20 @@ def f1_difference(
 
 
 def null_figures(predictions: Predictions, min_shift_bars: int, seed: int) -> dict[str, float]:
-    """Mean F1 macro and direction accuracy against labels shifted by more than `min_shift_bars`."""
+    """Mean F1 macro and direction accuracy against labels shifted by more than `min_shift_bars`.
+
+    Beside them `chance_f1`: F1 macro of dealing the same calls out at random on the same bars.
+    """
     p = predictions
     shortest = min(int((p.symbol == name).sum()) for name in np.unique(p.symbol))
     shifts = alarms.shift_lengths(shortest, min_shift_bars, alarms.SHIFTS, seed)
     null = alarms.shifted_null(p.symbol, p.truth, p.predicted, p.forward_return, shifts)
-    return {"null_f1": null.f1_macro, "null_direction": null.direction_accuracy}
+    chance = metrics.f1_macro(metrics.chance(metrics.confusion(p.truth, p.predicted)))
+    return {
+        "null_f1": null.f1_macro,
+        "null_direction": null.direction_accuracy,
+        "chance_f1": float(chance),
+    }
 
 
 def _plain(matrix: Array) -> dict[str, float]:
