@@ -142,13 +142,41 @@ def test_a_year_mostly_outside_the_track_raises_no_alarm() -> None:
     assert refused(evidence(trading__sharpe_year=years, end=end)) == []
 
 
+@pytest.mark.parametrize("years", [None, {}, {"2024": 1.0}, {"2024": 1.0, "2025": float("nan")}, [1.0]])
+def test_a_covered_year_without_a_figure_refuses(years: object) -> None:
+    assert refused(evidence(trading__sharpe_year=years)) == ["alarm_sharpe_year"]
+
+
+def test_a_track_that_covers_no_half_year_needs_no_figure_of_a_year() -> None:
+    end = "2024-06-01T00:00:00+00:00"
+    assert refused(evidence(trading__sharpe_year={}, end=end)) == []
+
+
+@pytest.mark.parametrize("start", ["yesterday", 3, "2024-01-01T00:00:00"])
+def test_a_span_that_cannot_be_read_refuses(start: object) -> None:
+    assert refused(evidence(start=start)) == ["alarm_span"]
+
+
+def test_an_exposure_that_is_unknown_refuses() -> None:
+    holed = track()
+    holed.loc[3, "exposure"] = np.nan
+    assert refused(evidence(challenger=Track("a", "r", holed))) == ["side_share"]
+
+
+def test_a_return_that_is_unknown_is_no_refresh() -> None:
+    holed = track()
+    holed.loc[30, "net_return"] = np.nan
+    found = evidence(champion("recipe-a"), Track("digest-a", "recipe-a", holed))
+    assert refused(found) == ["refresh_inferior"]
+
+
 def test_a_world_with_a_ceiling_sets_its_own_alarm_bounds() -> None:
     strong = {
         "prediction__f1_macro": interval(0.47, 0.45, 0.49),
         "prediction__direction_accuracy": interval(0.57, 0.55, 0.59),
         "prediction__ic": interval(0.2, 0.18, 0.22),
         "trading__sharpe": interval(5.0, 3.0, 7.0),
-        "trading__sharpe_year": {"2024": 5.5},
+        "trading__sharpe_year": {"2024": 5.5, "2025": 4.5},
     }
     ceiling = {"f1_macro": 0.48, "direction_accuracy": 0.58, "sharpe": 6.0}
     assert refused(evidence(**strong, ceiling=ceiling)) == []

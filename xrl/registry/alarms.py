@@ -1,12 +1,11 @@
 """What looks too good, and what is left when there is nothing to foresee: both point to a leak. Pure.
 
-Enters: the metrics that a bundle carries and the section `gate`. Leaves: `Check`s. Bounds: evaluation.md.
+Enters: the metrics that a bundle carries and the section `gate`. Leaves: `Check`s. Bounds: evaluation.md. A
+world's ceiling among the metrics raises bounds; the gate hands it on only for the world that has a known one.
 """
 
 import math
 from datetime import datetime
-from typing import Any
-
 from xrl.config import GateParams
 from xrl.registry.checks import Check, Metrics, compare, figure_at
 
@@ -24,11 +23,13 @@ def alarms(metrics: Metrics, params: GateParams) -> list[Check]:
     """Figures that an honest model does not reach; a world with a known ceiling sets its own bounds.
 
     The bounds for direction and Sharpe are meant for tracks of one year and three. On a shorter track the
-    sampling error grows with the root of the missing time, and so does the bound's distance from chance.
+    sampling error grows with the root of the missing time, and so does the bound's distance from chance, down
+    to the shortest track that is promoted at all.
     """
     years = _span_years(metrics)
     if years is None:
         return [compare("alarm_span", None, ">", 0.0, "the track's start and end are not recorded")]
+    years = max(years, params.min_track_days / _DAYS_OF_A_YEAR)
     direction = 0.5 + (params.alarm_direction - 0.5) / math.sqrt(min(years, 1.0))
     sharpe = params.alarm_sharpe / math.sqrt(min(years, 3.0) / 3.0)
     bounds = {
@@ -42,10 +43,8 @@ def alarms(metrics: Metrics, params: GateParams) -> list[Check]:
     ]
     whole = _raised(sharpe, metrics, "sharpe", params)
     checks.append(compare("alarm_sharpe", figure_at(metrics, "trading.sharpe.value"), "<=", whole, _TOO_GOOD))
-    best = _best_year(metrics)
-    if best is not None:
-        year = _raised(params.alarm_sharpe_year, metrics, "sharpe", params)
-        checks.append(compare("alarm_sharpe_year", best, "<=", year, _TOO_GOOD))
+    year = _raised(params.alarm_sharpe_year, metrics, "sharpe", params)
+    checks += [compare("alarm_sharpe_year", found, "<=", year, _TOO_GOOD) for found in _best_year(metrics)]
     return checks
 
 
@@ -94,10 +93,11 @@ def _distance(figure: float | None, chance: float | None) -> float | None:
 
 
 def _span(metrics: Metrics) -> tuple[datetime, datetime] | None:
-    start, end = metrics.get("start"), metrics.get("end")
-    if not isinstance(start, str) or not isinstance(end, str):
+    try:
+        start, end = (datetime.fromisoformat(metrics[name]) for name in ("start", "end"))
+    except (KeyError, TypeError, ValueError):
         return None
-    return datetime.fromisoformat(start), datetime.fromisoformat(end)
+    return None if start.tzinfo is None or end.tzinfo is None else (start, end)
 
 
 def _span_years(metrics: Metrics) -> float | None:
@@ -107,19 +107,22 @@ def _span_years(metrics: Metrics) -> float | None:
     return (span[1] - span[0]).total_seconds() / 86400 / _DAYS_OF_A_YEAR
 
 
-def _best_year(metrics: Metrics) -> float | None:
-    """Largest Sharpe of the calendar years that the track covers well enough; None when it covers none."""
-    trading: Any = metrics.get("trading", {})
+def _best_year(metrics: Metrics) -> tuple[float | None, ...]:
+    """Largest Sharpe of the calendar years that the track covers well enough; empty when it covers none.
+
+    One of them without a figure makes the whole unknown.
+    """
     span = _span(metrics)
-    if span is None or not isinstance(trading, dict):
-        return None
-    years = trading.get("sharpe_year") or {}
-    known = [
-        value
-        for year in years
-        if _covered(int(year), *span) >= _COVERED_YEAR and (value := figure_at(years, year)) is not None
+    if span is None:
+        return ()
+    covered = [
+        year for year in range(span[0].year, span[1].year + 1) if _covered(year, *span) >= _COVERED_YEAR
     ]
-    return max(known, default=None)
+    found = [figure_at(metrics, f"trading.sharpe_year.{year}") for year in covered]
+    known = [figure for figure in found if figure is not None]
+    if len(known) < len(found):
+        return (None,)
+    return (max(known),) if known else ()
 
 
 def _covered(year: int, start: datetime, end: datetime) -> float:

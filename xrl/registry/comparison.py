@@ -21,7 +21,7 @@ _COMMITTEE = list(columns.probability_columns("committee"))
 
 
 class Comparison(NamedTuple):
-    """What two tracks show of each other; None where nothing is common."""
+    """What two tracks show of each other; None where nothing is common or a return is unknown."""
 
     days: int  # common days
     superior: float | None  # P(Sharpe difference > 0)
@@ -35,7 +35,7 @@ def compare_tracks(challenger: pd.DataFrame, champion: pd.DataFrame, params: Gat
     common = challenger[keys].merge(champion[keys], on=keys)
     ours, theirs = (common.merge(track, on=keys) for track in (challenger, champion))
     r_ours, r_theirs = daily_returns(ours), daily_returns(theirs)  # (days,)
-    if len(r_ours) < 2:
+    if len(r_ours) < 2 or not np.isfinite(r_ours).all() or not np.isfinite(r_theirs).all():
         return Comparison(len(r_ours), None, None, None)
     difference = sharpe_differences(r_ours, r_theirs, params.bootstrap, params.bootstrap_seed)  # (draws,)
     return Comparison(

@@ -162,10 +162,10 @@ def _against_champion(evidence: Evidence, kind: Kind, params: GateParams) -> lis
 
 
 def _side_share(track: pd.DataFrame) -> float | None:
-    """Largest share of bars that the policy is long, short or flat."""
-    if track.empty:
+    """Largest share of bars that the policy is long, short or flat; None where an exposure is unknown."""
+    sides = np.sign(track["exposure"].to_numpy(np.float64))
+    if not len(sides) or not np.isfinite(sides).all():
         return None
-    sides = np.sign(track["exposure"].to_numpy())
     return max(float((sides == side).mean()) for side in (-1.0, 0.0, 1.0))
 
 
