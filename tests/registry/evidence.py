@@ -28,6 +28,9 @@ GOOD: dict[str, Any] = {
         "share_buy": 0.3,
         "null_f1": 0.335,
         "null_direction": 0.51,
+        "chance_f1": 0.333,
+        "start": "2023-07-01T00:00:00+00:00",  # one fold before the first that is traded
+        "end": "2025-12-30T04:00:00+00:00",
     },
     "trading": {
         "sharpe": interval(1.6, 0.4, 2.6),

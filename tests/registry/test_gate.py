@@ -1,6 +1,7 @@
 """Truths of the promotion gate: what passes, and one test for every reason to refuse."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,9 @@ def test_a_refusal_names_figure_bound_and_reason() -> None:
         ("alarm_ic", {"prediction__ic": interval(0.101, 0.08, 0.12)}),
         ("alarm_sharpe", {"trading__sharpe": interval(3.1, 1.0, 4.0)}),
         ("alarm_sharpe_year", {"trading__sharpe_year": {"2024": 4.1, "2025": 1.0}}),
+        ("null_f1", {"prediction__chance_f1": 0.3}),
         ("alarm_span", {"start": None}),
+        ("alarm_span", {"prediction__end": None}),
     ],
 )
 def test_each_figure_out_of_bounds_refuses_and_alone(name: str, changes: dict[str, object]) -> None:
@@ -94,6 +97,7 @@ def test_each_figure_out_of_bounds_refuses_and_alone(name: str, changes: dict[st
         ("sharpe_over_random_timing", {"baselines__random_timing": {}}),
         ("positive_folds", {"folds": []}),
         ("null_f1", {"prediction__null_f1": None}),
+        ("null_f1", {"prediction__chance_f1": None}),
         ("refit_class_share", {"refit__share_buy": None}),
         ("refit_side_agreement", {"refit__side_agreement": None}),
         ("refit_side_share", {"refit__side_share": float("nan")}),
@@ -128,12 +132,25 @@ def test_the_null_may_stand_further_off_when_the_track_is_noisy() -> None:
 
 
 def test_alarm_bounds_widen_with_the_root_of_a_short_track() -> None:
-    quarter = {"start": "2024-01-01T00:00:00+00:00", "end": "2024-04-01T07:30:00+00:00"}  # a quarter
+    start, end = "2024-01-01T00:00:00+00:00", "2024-04-01T07:30:00+00:00"  # a quarter
+    quarter = {"start": start, "end": end, "prediction__start": start, "prediction__end": end}
     good = interval(0.619, 0.55, 0.66)
     assert refused(evidence(prediction__direction_accuracy=good, **quarter)) == []
     assert refused(evidence(prediction__direction_accuracy=interval(0.621, 0.55, 0.66), **quarter)) == [
         "alarm_direction_accuracy"
     ]
+
+
+def test_the_bound_of_direction_widens_with_the_span_that_was_scored_not_the_one_traded() -> None:
+    quarter = {"start": "2025-09-30T16:30:00+00:00"}  # until the end of 2025; scored since 2023
+    strong = evidence(prediction__direction_accuracy=interval(0.561, 0.55, 0.57), **quarter)
+    assert refused(strong) == ["alarm_direction_accuracy"]
+
+
+def test_chance_is_that_of_the_scored_bars_not_of_the_track() -> None:
+    found = evidence()
+    one_class = replace(found.challenger, track=track(skilled=False))  # on whose bars chance scores a sixth
+    assert refused(replace(found, challenger=one_class)) == []
 
 
 def test_a_year_mostly_outside_the_track_raises_no_alarm() -> None:

@@ -6,14 +6,14 @@ world's ceiling among the metrics raises bounds; the gate hands it on only for t
 
 import math
 from datetime import datetime
+
 from xrl.config import GateParams
+from xrl.evaluation.alarms import null_tolerance
 from xrl.registry.checks import Check, Metrics, compare, figure_at
 
 _DAYS_OF_A_YEAR = 365.25
 #: A calendar year has a Sharpe of its own when the track covers at least this share of it.
 _COVERED_YEAR = 0.5
-#: Standard errors that a null may stand off chance.
-_NULL_ERRORS = 2.6
 #: Width of a 95 % interval in standard errors.
 _INTERVAL_ERRORS = 2 * 1.96
 _TOO_GOOD = "too good to be true: look for a leak before anything else"
@@ -26,11 +26,11 @@ def alarms(metrics: Metrics, params: GateParams) -> list[Check]:
     sampling error grows with the root of the missing time, and so does the bound's distance from chance, down
     to the shortest track that is promoted at all.
     """
-    years = _span_years(metrics)
-    if years is None:
-        return [compare("alarm_span", None, ">", 0.0, "the track's start and end are not recorded")]
+    years, judged = _span_years(metrics), _span_years(metrics.get("prediction", {}))
+    if years is None or judged is None:
+        return [compare("alarm_span", None, ">", 0.0, "start and end of track and scores are not recorded")]
     years = max(years, params.min_track_days / _DAYS_OF_A_YEAR)
-    direction = 0.5 + (params.alarm_direction - 0.5) / math.sqrt(min(years, 1.0))
+    direction = 0.5 + (params.alarm_direction - 0.5) / math.sqrt(min(max(judged, years), 1.0))
     sharpe = params.alarm_sharpe / math.sqrt(min(years, 3.0) / 3.0)
     bounds = {
         "f1_macro": _raised(params.alarm_f1, metrics, "f1_macro", params),
@@ -48,11 +48,11 @@ def alarms(metrics: Metrics, params: GateParams) -> list[Check]:
     return checks
 
 
-def null(metrics: Metrics, chance_f1: float | None, params: GateParams) -> list[Check]:
+def null(metrics: Metrics, params: GateParams) -> list[Check]:
     """Labels shifted in time leave nothing to foresee.
 
-    `chance_f1` is the F1 macro of guessing with the track's own class shares. The bound is the parameter
-    or 2.6 block-bootstrap standard errors, read off the interval of the unshifted figure.
+    Chance is the F1 macro of dealing out the same calls at random on the same bars. The bound is the
+    parameter or 2.6 block-bootstrap standard errors, read off the interval of the unshifted figure.
     """
     reason = "something is foreseen in labels shifted in time: features or folds leak"
     return [
@@ -60,11 +60,11 @@ def null(metrics: Metrics, chance_f1: float | None, params: GateParams) -> list[
             f"null_{name}",
             _distance(figure_at(metrics, f"prediction.null_{name}"), chance),
             "<=",
-            max(bound, _NULL_ERRORS * _standard_error(metrics, f"prediction.{interval}")),
+            null_tolerance(bound, _standard_error(metrics, f"prediction.{interval}")),
             reason,
         )
         for name, interval, chance, bound in (
-            ("f1", "f1_macro", chance_f1, params.null_f1),
+            ("f1", "f1_macro", figure_at(metrics, "prediction.chance_f1"), params.null_f1),
             ("direction", "direction_accuracy", 0.5, params.null_direction),
         )
     ]

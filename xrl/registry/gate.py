@@ -15,11 +15,10 @@ import numpy as np
 import pandas as pd
 
 from xrl.config import GateParams
-from xrl.evaluation import metrics
 from xrl.registry import alarms, checks
 from xrl.registry.bundle import Parity, canonical_json
 from xrl.registry.checks import Check
-from xrl.registry.comparison import committee_confusion, compare_tracks
+from xrl.registry.comparison import compare_tracks
 
 Kind = Literal["first", "upgrade", "refresh"]
 
@@ -111,7 +110,7 @@ def _own_checks(evidence: Evidence, params: GateParams) -> list[Check]:
         checks.folds(figures, params),
         *checks.collapse(figures, _side_share(track), params),
         *_parity(evidence),
-        *alarms.null(figures, _chance_f1(track), params),
+        *alarms.null(figures, params),
         *alarms.alarms(figures, params),
     ]
 
@@ -167,9 +166,3 @@ def _side_share(track: pd.DataFrame) -> float | None:
     if not len(sides) or not np.isfinite(sides).all():
         return None
     return max(float((sides == side).mean()) for side in (-1.0, 0.0, 1.0))
-
-
-def _chance_f1(track: pd.DataFrame) -> float | None:
-    """F1 macro of dealing the track's own calls out at random."""
-    matrix = committee_confusion(track)
-    return float(metrics.f1_macro(metrics.chance(matrix))) if matrix.sum() > 0 else None
