@@ -53,15 +53,18 @@ down: setup
 status: setup
 	@$(BIN)/python -m ops status
 
+# One worker a core, one file at a time to each, the longest first (tests/conftest.py).
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+
 test: setup
-	@$(BIN)/python -m pytest
+	@$(PYTEST)
 
 check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 bench: setup
 	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY))
