@@ -132,7 +132,7 @@ def _finished(
 
 @pytest.fixture(scope="module")
 def planted(home: Path, environment: dict[str, str]) -> World:
-    """The demo's own run, to the letter of params.yaml. docs/results.md tells of a seed it was not tuned on."""
+    """The demo's own run, to the letter of params.yaml; docs/results.md tells of another seed."""
     return _finished(home, environment, "planted", {})
 
 
