@@ -16,7 +16,7 @@ import typer
 
 from xrl.config import Config, load_config, load_settings
 from xrl.environment import apply_environment
-from xrl.errors import ConfigError, XrlError
+from xrl.errors import ConfigError, RegistryError, XrlError
 from xrl.paths import Paths
 
 if TYPE_CHECKING:
@@ -285,10 +285,16 @@ def gate(model: _Model = None, pending: _Pending = False) -> None:
     store, bounds = Store(load_settings().tracking_url), _here()[0].gate
     names = _chosen_models(model, pending, store)
     found = waiting(store, names)
+    unjudged = []
     for version in found:
-        _show(judge_version(store, version, replay_bundle, bounds))
+        try:
+            _show(judge_version(store, version, replay_bundle, bounds))
+        except RegistryError as error:  # the other models' challengers are judged all the same
+            unjudged.append(f"{version} is not judged: {error}")
     if not found:
         print(f"no challenger waits for the gate in {', '.join(names) or 'an empty registry'}")
+    if unjudged:
+        raise RegistryError("; ".join(unjudged))
 
 
 @app.command()

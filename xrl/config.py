@@ -159,6 +159,7 @@ class GateParams(_Section):
     alarm_sharpe: float
     alarm_sharpe_year: float
     alarm_ceiling_factor: float = Field(ge=1)
+    max_parity: float = Field(gt=0, le=1e-3)
     min_track_days: int = Field(gt=0)
     min_common_days: int = Field(gt=0)
     upgrade_probability: float

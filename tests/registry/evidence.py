@@ -1,6 +1,7 @@
 """Metrics and tracks that pass every check; tests spoil one figure at a time."""
 
 import copy
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -67,7 +68,7 @@ def metrics(**changes: object) -> dict[str, Any]:
     return changed
 
 
-def track(drift: float = 0.0, days: int = 60, seed: int = 0, skilled: bool = True) -> pd.DataFrame:
+def track(drift: float = 0.0, days: int = 120, seed: int = 0, skilled: bool = True) -> pd.DataFrame:
     """Two symbols, a bar every 6 hours from 2024-01-01; a committee that is right in half of the bars."""
     rng = np.random.default_rng(seed)
     times = pd.date_range("2024-01-01", periods=days * 4, freq="6h", tz="UTC").as_unit("ms")
@@ -95,16 +96,28 @@ def track(drift: float = 0.0, days: int = 60, seed: int = 0, skilled: bool = Tru
     return pd.concat(frames, ignore_index=True)
 
 
+def known(
+    digest: str = "digest-a",
+    recipe: str = "recipe-a",
+    table: pd.DataFrame | None = None,
+    as_of: str = "2026-01-01",
+) -> Track:
+    """A bundle as the gate knows it."""
+    found = track() if table is None else table
+    return Track(digest, recipe, found, datetime.fromisoformat(as_of).replace(tzinfo=UTC))
+
+
 def evidence(
     champion: Track | None = None,
     challenger: Track | None = None,
     parity: Parity | None = None,
+    has_ceiling: bool = True,
     **changes: object,
 ) -> Evidence:
     return Evidence(
-        challenger=challenger or Track("digest-a", "recipe-a", track()),
+        challenger=challenger or known(),
         metrics=metrics(**changes),
         parity=parity or Parity(1e-6, 0),
-        parity_tolerance=1e-4,
+        has_ceiling=has_ceiling,
         champion=champion,
     )

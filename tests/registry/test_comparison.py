@@ -36,7 +36,7 @@ def test_a_day_is_the_mean_of_the_sub_accounts_and_a_month_rebalances_them() -> 
 
 def test_a_track_is_no_better_than_itself() -> None:
     found = compare_tracks(track(), track(), PARAMS)
-    assert found.days == 60
+    assert found.days == 120
     assert found.superior == 0.0
     assert found.inferior == 0.0
     assert found.f1_difference == 0.0

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.registry.evidence import evidence, interval, metrics, track
+from tests.registry.evidence import evidence, interval, known, metrics, track
 from xrl.config import GateParams, load_config
 from xrl.registry.bundle import Parity
 from xrl.registry.gate import Evidence, Track, judge, recipe_hash
@@ -111,7 +111,7 @@ def test_what_was_not_measured_refuses(name: str, changes: dict[str, object]) ->
 
 
 def test_empty_metrics_refuse_without_a_crash() -> None:
-    found = Evidence(Track("a", "r", track()), {}, Parity(0.0, 0), 1e-4, None)
+    found = Evidence(known(), {}, Parity(0.0, 0), False, None)
     assert len(refused(found)) > 20
 
 
@@ -123,7 +123,7 @@ def test_models_that_export_to_something_else_refuse() -> None:
 @pytest.mark.parametrize("side", [1.0, -1.0, 0.0])
 def test_a_policy_that_is_all_buy_all_sell_or_all_hold_refuses(side: float) -> None:
     collapsed = track().assign(exposure=side)
-    assert refused(evidence(challenger=Track("a", "r", collapsed))) == ["side_share"]
+    assert refused(evidence(challenger=known("a", "r", collapsed))) == ["side_share"]
 
 
 def test_the_null_may_stand_further_off_when_the_track_is_noisy() -> None:
@@ -177,13 +177,13 @@ def test_a_span_that_cannot_be_read_refuses(start: object) -> None:
 def test_an_exposure_that_is_unknown_refuses() -> None:
     holed = track()
     holed.loc[3, "exposure"] = np.nan
-    assert refused(evidence(challenger=Track("a", "r", holed))) == ["side_share"]
+    assert refused(evidence(challenger=known("a", "r", holed))) == ["side_share"]
 
 
 def test_a_return_that_is_unknown_is_no_refresh() -> None:
     holed = track()
     holed.loc[30, "net_return"] = np.nan
-    found = evidence(champion("recipe-a"), Track("digest-a", "recipe-a", holed))
+    found = evidence(champion("recipe-a"), known("digest-a", "recipe-a", holed))
     assert refused(found) == ["refresh_inferior"]
 
 
@@ -208,59 +208,86 @@ def test_a_low_ceiling_never_lowers_a_bound() -> None:
 
 
 def test_an_identical_bundle_is_already_champion() -> None:
-    decision = judge(evidence(champion=Track("digest-a", "recipe-a", track())), PARAMS)
+    decision = judge(evidence(champion=known("digest-a", "recipe-a", track())), PARAMS)
     assert decision.already_champion
     assert not decision.promote
     assert decision.checks == ()
 
 
 def champion(recipe: str, **of_track: Any) -> Track:
-    return Track("digest-b", recipe, track(**of_track))
+    return known("digest-b", recipe, track(**of_track))
 
 
 def test_an_upgrade_must_be_better_than_the_champion() -> None:
-    better = Track("digest-a", "recipe-a", track(drift=0.002))
+    better = known("digest-a", "recipe-a", track(drift=0.002))
     decision = judge(evidence(champion("recipe-b", seed=0), better), PARAMS)
     assert decision.kind == "upgrade"
     assert decision.promote, [check.sentence() for check in decision.refusals]
-    equal = evidence(champion("recipe-b", drift=0.0005, seed=1), Track("digest-a", "recipe-a", track(seed=2)))
+    equal = evidence(champion("recipe-b", drift=0.0005, seed=1), known("digest-a", "recipe-a", track(seed=2)))
     assert "upgrade_superior" in refused(equal)
 
 
 def test_an_upgrade_with_a_worse_f1_is_refused() -> None:
-    worse = Track("digest-a", "recipe-a", track(drift=0.002, skilled=False))
+    worse = known("digest-a", "recipe-a", track(drift=0.002, skilled=False))
     assert "upgrade_f1" in refused(evidence(champion("recipe-b"), worse))
 
 
 def test_a_refresh_need_only_not_be_worse() -> None:
-    same = judge(evidence(champion("recipe-a"), Track("digest-a", "recipe-a", track())), PARAMS)
+    same = judge(evidence(champion("recipe-a"), known("digest-a", "recipe-a", track())), PARAMS)
     assert same.kind == "refresh"
     assert same.promote, [check.sentence() for check in same.refusals]
-    worse = Track("digest-a", "recipe-a", track(drift=-0.002))
+    worse = known("digest-a", "recipe-a", track(drift=-0.002))
     assert refused(evidence(champion("recipe-a"), worse)) == ["refresh_inferior"]
 
 
 def test_tracks_without_common_days_are_not_compared() -> None:
     later = track()
-    later["timestamp"] = later["timestamp"] + pd.Timedelta(days=55)
-    found = evidence(champion("recipe-b"), Track("digest-a", "recipe-a", later))
+    later["timestamp"] = later["timestamp"] + pd.Timedelta(days=115)
+    found = evidence(champion("recipe-b"), known("digest-a", "recipe-a", later))
     [check] = judge(found, PARAMS).refusals
     assert (check.name, check.figure) == ("common_days", 5.0)
 
 
 def test_judging_twice_gives_the_same_decision() -> None:
-    found = evidence(champion("recipe-b"), Track("digest-a", "recipe-a", track(drift=0.001)))
+    found = evidence(champion("recipe-b"), known("digest-a", "recipe-a", track(drift=0.001)))
     assert judge(found, PARAMS) == judge(found, PARAMS)
 
 
-def test_a_recipe_is_its_parameters_less_the_bars_it_saw() -> None:
+def test_a_refresh_on_older_data_is_refused() -> None:
+    later = known("digest-b", "recipe-a", as_of="2026-01-02")
+    found = evidence(later, known())
+    assert refused(found) == ["refresh_days_newer"]
+    [check] = judge(found, PARAMS).refusals
+    assert (check.figure, check.reason) == (-1.0, "it learned from older data than the champion: no refresh")
+
+
+def test_a_first_champion_needs_a_track_of_some_length() -> None:
+    assert refused(evidence(challenger=known(table=track(days=89)))) == ["track_days"]
+    assert refused(evidence(challenger=known(table=track(days=90)))) == []
+
+
+def test_alarm_bounds_widen_no_further_than_the_shortest_track() -> None:
+    week = {"start": "2024-01-01T00:00:00+00:00", "end": "2024-01-08T00:00:00+00:00"}
+    sure = interval(0.63, 0.6, 0.66)  # 0.06 * sqrt(365.25 / 90) = 0.1209 at most
+    assert refused(evidence(prediction__direction_accuracy=sure, **week)) == ["alarm_direction_accuracy"]
+
+
+def test_a_ceiling_that_nothing_stands_behind_raises_no_bound() -> None:
+    strong = {"trading__sharpe": interval(5.0, 3.0, 7.0)}
+    ceiling = {"f1_macro": 0.48, "direction_accuracy": 0.58, "sharpe": 6.0}
+    assert refused(evidence(**strong, ceiling=ceiling)) == []
+    assert refused(evidence(**strong, ceiling=ceiling, has_ceiling=False)) == ["alarm_sharpe"]
+
+
+def test_a_recipe_is_its_parameters_and_its_code_less_the_day_it_was_trained() -> None:
     params = load_config(Path(__file__).parents[2] / "params.yaml").model_dump(mode="json")
-    base = recipe_hash(params)
-    later = {**params, "snapshot": {**params["snapshot"], "as_of": "2027-01-01", "days": 30}}
+    base = recipe_hash(params, "code")
+    later = {**params, "snapshot": {**params["snapshot"], "as_of": "2027-01-01"}}
+    shorter = {**params, "snapshot": {**params["snapshot"], "days": 30}}
     bounds = {**params, "gate": {**params["gate"], "f1_floor": 0.0}}
     other = {**params, "experts": {**params["experts"], "seed": 1}}
-    assert recipe_hash(later) == base == recipe_hash(bounds)
-    assert recipe_hash(other) != base
+    assert recipe_hash(later, "code") == base == recipe_hash(bounds, "code")
+    assert base not in {recipe_hash(shorter, "code"), recipe_hash(other, "code"), recipe_hash(params, "new")}
 
 
 def test_good_metrics_are_not_shared_between_tests() -> None:

@@ -1,19 +1,26 @@
 """Truths of the way from a finished run to a champion and back, on a real MLflow database."""
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.registry.evidence import interval
 from tests.registry.workspace import finished
 from tests.serve import tiny
 from xrl.errors import BundleError, RegistryError
 from xrl.paths import Paths
+from xrl.registry.bundle import open_bundle, write_bundle
+from xrl.registry.evidence import evidence
+from xrl.registry.gate import judge
 from xrl.registry.promotion import judge_version, promote, rollback, waiting
 from xrl.registry.registration import Registration, register
 from xrl.registry.store import Store
+from xrl.registry.version import Version
 from xrl.serve.predictor import replay_bundle
+from xrl.tracking import Run, log_run
 
 NAME = "xrl-planted"
 WEAK = {"prediction__f1_macro": interval(0.33, 0.32, 0.34)}
@@ -105,7 +112,7 @@ def test_a_decision_against_an_earlier_champion_is_void(store: Store, tmp_path: 
     first = registered(store, tmp_path / "one").version
     judged(store)
     store.set_alias(first, "champion")  # somebody else promotes while the next one is on its way
-    store.drop_alias(NAME, "challenger")
+    store.drop_alias(first, "challenger")
     second = registered(store, tmp_path / "two", seed=1).version
     store.tag(second, {"gate": "promote", "judged_against": "none"})
     assert (
@@ -123,9 +130,7 @@ def test_rollback_gives_the_place_back_and_keeps_the_bundle_out(store: Store, tm
     with pytest.raises(RegistryError, match="is the first champion"):
         rollback(store, NAME)
     second = registered(store, tmp_path / "two", seed=1).version
-    judge = judge_version(
-        store, second, lambda _: replay_bundle(store.fetch(second, tmp_path)), tiny.CONFIG.gate
-    )
+    judge = judge_version(store, second, replay_bundle, tiny.CONFIG.gate)
     store.tag(second, {"gate": "promote"})
     assert judge.decision.kind == "refresh"
     assert promote(store, NAME) == f"{NAME} version 2 is champion, {NAME} version 1 was"
@@ -143,6 +148,103 @@ def test_a_damaged_bundle_in_the_registry_is_refused_not_a_crash(store: Store, t
     [check] = judgement.decision.refusals
     assert check.name == "bundle"
     assert "policy.onnx was changed" in check.reason
+
+
+def damage(store: Store, version: Version, name: str) -> None:
+    uri = store.client.get_run(version.run_id).info.artifact_uri
+    (Path(uri.removeprefix("file://")) / "bundle" / name).write_bytes(b"damaged")
+
+
+def test_a_damaged_champion_leaves_the_challenger_unjudged(store: Store, tmp_path: Path) -> None:
+    first = registered(store, tmp_path / "one").version
+    judged(store)
+    promote(store, NAME)
+    damage(store, first, "track.parquet")
+    second = registered(store, tmp_path / "two", seed=1).version
+    with pytest.raises(RegistryError, match=r"the champion, xrl-planted version 1, cannot be read"):
+        judge_version(store, second, replay_bundle, tiny.CONFIG.gate)
+    assert "gate" not in store.version(NAME, second.number).tags
+    assert [version.number for version in waiting(store, (NAME,))] == ["2"]
+
+
+def test_a_bundle_sealed_around_nonsense_is_refused_not_a_crash(store: Store, tmp_path: Path) -> None:
+    spoiled: dict[str, bytes] = {
+        "metrics.json": b"[]",
+        "track.parquet": b"no table",
+        "lineage.json": b'{"as_of": "2023-12-14"}',
+        "params.yaml": b"{a: [",
+        "golden.json": b'{"tolerance": 1e-4, "pairs": [{}]}',
+        "features.json": b"{}",
+        "account.json": b'{"fee_bps": "many"}',
+    }
+    for number, (name, content) in enumerate(spoiled.items()):
+        folder = write_bundle(tmp_path / str(number), {**tiny.files(), name: content})
+        run = Run(NAME, "test", {}, {}, {}, {"bundle": folder.path})
+        tags = {"digest": folder.digest}
+        version = store.create(NAME, log_run(store.client, store.url, run), tags)
+        decision = judge_version(store, version, replay_bundle, tiny.CONFIG.gate).decision
+        assert [check.name for check in decision.refusals] == ["bundle"], name
+    assert waiting(store, (NAME,)) == ()
+
+
+def test_a_superseded_challenger_is_judged_but_only_the_alias_is_promoted(
+    store: Store, tmp_path: Path
+) -> None:
+    registered(store, tmp_path / "one")
+    registered(store, tmp_path / "two", seed=1)
+    assert [version.number for version in waiting(store, (NAME,))] == ["1", "2"]
+    assert judged(store) == [True, True]
+    assert promote(store, NAME) == f"{NAME} version 2 is champion"
+    assert waiting(store, (NAME,)) == ()
+    assert store.aliased(NAME, "challenger") is None
+
+
+def test_an_alias_that_has_moved_on_is_not_dropped(store: Store, tmp_path: Path) -> None:
+    first = registered(store, tmp_path / "one").version
+    registered(store, tmp_path / "two", seed=1)
+    store.drop_alias(first, "challenger")
+    assert str(store.aliased(NAME, "challenger")) == f"{NAME} version 2"
+
+
+def test_rollback_passes_over_what_was_taken_back(store: Store, tmp_path: Path) -> None:
+    for number in range(3):
+        version = registered(store, tmp_path / str(number), seed=number).version
+        before = str(number) if number else "none"
+        store.tag(version, {"gate": "promote", "judged_against": before})
+        promote(store, NAME)
+    store.tag(store.version(NAME, "2"), {"rolled_back": "2026-01-01"})
+    assert rollback(store, NAME) == f"{NAME} version 1 is champion again, {NAME} version 3 was taken back"
+    store.set_alias(store.version(NAME, "3"), "champion")
+    store.tag(store.version(NAME, "1"), {"rolled_back": "2026-01-01"})
+    with pytest.raises(RegistryError, match="has none before it that was not taken back"):
+        rollback(store, NAME)
+    assert str(store.aliased(NAME, "champion")) == f"{NAME} version 3"
+
+
+def test_the_judge_sets_the_bound_of_parity(store: Store, tmp_path: Path) -> None:
+    files = tiny.files()
+    golden = json.loads(files["golden.json"])
+    golden["tolerance"] = 10.0
+    golden["pairs"][0]["expected"]["pattern"][0] += 2e-4
+    write_bundle(tmp_path / "bundle", {**files, "golden.json": json.dumps(golden).encode()})
+    bundle = open_bundle(tmp_path / "bundle")
+    found = evidence(bundle, None, replay_bundle, tiny.CONFIG.gate)
+    assert [check.name for check in judge(found, tiny.CONFIG.gate).refusals] == ["parity_difference"]
+
+
+@pytest.mark.parametrize(
+    ("source", "world", "honoured"),
+    [("sandbox", "planted", True), ("sandbox", "replay", False), ("live", None, False)],
+)
+def test_only_the_planted_world_has_a_ceiling(
+    tmp_path: Path, source: str, world: str | None, honoured: bool
+) -> None:
+    files = tiny.files()
+    params = yaml.safe_load(files["params.yaml"])
+    params["market"] |= {"source": source, "world": world}
+    write_bundle(tmp_path / "bundle", {**files, "params.yaml": yaml.safe_dump(params).encode()})
+    found = evidence(open_bundle(tmp_path / "bundle"), None, replay_bundle, tiny.CONFIG.gate)
+    assert found.has_ceiling is honoured
 
 
 def test_a_workspace_without_a_bundle_says_what_to_run(store: Store, tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ import pytest
 
 from tests.serve import tiny
 from xrl import columns
-from xrl.errors import BundleError
+from xrl.errors import BundleError, RequestError
 from xrl.registry.bundle import Bundle, write_bundle
+from xrl.serve import sources
 from xrl.serve.candles import Window, read_candles
 from xrl.serve.predictor import AccountState, Predictor, leaning, load, replay_bundle
 
@@ -154,6 +155,59 @@ def test_a_column_held_neutral_in_training_is_neutral_in_serving(
         for candles in (found, other)
     ]
     assert states[0] == states[1]
+
+
+def test_a_source_that_training_always_had_is_asked_for(tiny_bundle: Bundle) -> None:
+    predictor = Predictor(tiny_bundle)
+    predictor._sources = sources.needed({"taker_imbalance"}, tiny.WINDOW)
+    found = tiny.newest(tiny.candles())
+    del found["taker_buy_volume"]
+    with pytest.raises(RequestError, match="`taker_buy_volume` is missing"):
+        predictor.predict(read_candles("BTCUSDT", found, predictor.needs))
+
+
+def test_a_bundle_cannot_widen_its_own_parity(tmp_path: Path, tiny_files: dict[str, bytes]) -> None:
+    golden = json.loads(tiny_files["golden.json"])
+    golden["tolerance"] = 10.0
+    golden["pairs"][0]["expected"]["pattern"][0] += 2e-4
+    with pytest.raises(BundleError, match=r"expected differences <= 0\.0001"):
+        load(spoil(tmp_path, tiny_files, golden__json=json.dumps(golden).encode()))
+
+
+@pytest.mark.parametrize("tolerance", [None, float("nan"), -1.0, 0.0])
+def test_a_tolerance_that_bounds_nothing_is_refused(
+    tmp_path: Path, tiny_files: dict[str, bytes], tolerance: float | None
+) -> None:
+    golden = {**json.loads(tiny_files["golden.json"]), "tolerance": tolerance}
+    with pytest.raises(BundleError, match=r"golden\.json cannot be replayed"):
+        load(spoil(tmp_path, tiny_files, golden__json=json.dumps(golden).encode()))
+
+
+def test_an_expectation_that_is_unknown_or_absent_proves_nothing(
+    tmp_path: Path, tiny_files: dict[str, bytes]
+) -> None:
+    golden = json.loads(tiny_files["golden.json"])
+    empty = {**golden, "pairs": []}
+    with pytest.raises(BundleError, match=r"golden\.json cannot be replayed"):
+        load(spoil(tmp_path, tiny_files, golden__json=json.dumps(empty).encode()))
+    golden["pairs"][0]["expected"]["pattern"][0] = None
+    with pytest.raises(BundleError, match=r"received inf"):
+        load(spoil(tmp_path, tiny_files, golden__json=json.dumps(golden).encode()))
+
+
+@pytest.mark.parametrize("name", ["features.json", "labels.json", "account.json", "lineage.json"])
+@pytest.mark.parametrize("content", [b"{}", b"[]", b"{", b'{"params": {"fee_bps": "many"}}'])
+def test_a_file_of_another_shape_is_a_bundle_error(
+    tmp_path: Path, tiny_files: dict[str, bytes], name: str, content: bytes
+) -> None:
+    with pytest.raises(BundleError, match="cannot be loaded"):
+        load(write_bundle(tmp_path / "spoiled", {**tiny_files, name: content}).path)
+
+
+def test_an_account_beyond_all_numbers_is_refused(predictor: Predictor) -> None:
+    absurd = AccountState(exposure=1.0, entry_price=float("nan"), equity=1.0, peak_equity=1.0)
+    with pytest.raises(RequestError, match="no finite observation"):
+        predictor.act(window(predictor), absurd)
 
 
 _IMPORTS = """

@@ -235,7 +235,7 @@ def test_a_champion_that_computes_something_else_is_not_served_and_the_reason_to
 
 def test_without_the_alias_the_last_champion_stays(stack: Stack) -> None:
     served = stack.status()["digest"]
-    stack.store.drop_alias(NAME, CHAMPION)
+    stack.store.drop_alias(stack.store.aliased(NAME, CHAMPION), CHAMPION)
     time.sleep(1.2)
     assert stack.status()["digest"] == served
     assert stack.status()["failure"] is None

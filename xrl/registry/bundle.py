@@ -57,6 +57,7 @@ class Parity(NamedTuple):
 
     difference: float  # largest absolute difference of any probability
     disagreements: int  # pairs whose class or action differs although their top two stand clearly apart
+    own_bound: float = math.inf  # difference that the bundle itself allows; a judge may allow less
 
 
 def canonical_json(value: object) -> bytes:

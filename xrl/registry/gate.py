@@ -7,16 +7,18 @@ Source of the checks: evaluation.md, "Promotion gate". Not judged here yet, and 
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final, Literal
 
 import numpy as np
 import pandas as pd
 
+from xrl import columns
 from xrl.config import GateParams
 from xrl.registry import alarms, checks
-from xrl.registry.bundle import Parity, canonical_json
+from xrl.registry.bundle import Bundle, Parity, canonical_json
 from xrl.registry.checks import Check
 from xrl.registry.comparison import compare_tracks
 
@@ -28,9 +30,13 @@ NOT_JUDGED: Final = (
     "checklist of the presets: needs the training curves of every fold",
     "causality: the prefix tests of `make test` stand for it",
 )
-#: What a recipe is: the sections that training and trading depend on, less what says which bars they saw.
+#: What a recipe is: the sections that training and trading depend on, less the day they were trained.
 _RECIPE = ("market", "snapshot", "features", "labels", "experts", "oof", "policy", "backtest", "refit")
-_NOT_RECIPE = {"snapshot": ("as_of", "days")}
+_NOT_RECIPE = {"snapshot": ("as_of",)}
+
+
+#: Replays a bundle's golden pairs at the judge's bound; raises BundleError when it cannot be loaded.
+Replay = Callable[[Bundle, float], Parity]
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,7 @@ class Track:
     digest: str
     recipe: str
     track: pd.DataFrame
+    as_of: datetime  # what it learned from had closed by then
 
 
 @dataclass(frozen=True)
@@ -48,8 +55,8 @@ class Evidence:
 
     challenger: Track
     metrics: Mapping[str, Any]
-    parity: Parity
-    parity_tolerance: float
+    parity: Parity  # replayed at the bound `gate.max_parity`
+    has_ceiling: bool  # its market is the world whose optimal rule is known
     champion: Track | None
 
 
@@ -91,35 +98,51 @@ def judge(evidence: Evidence, params: GateParams) -> Decision:
     return Decision(all(check.passed for check in found), already_champion=False, kind=kind, checks=found)
 
 
-def recipe_hash(params: Mapping[str, Any]) -> str:
-    """SHA-256 of the parameters that make a recipe; which bars it saw does not count."""
+def recipe_hash(params: Mapping[str, Any], source: str | None) -> str:
+    """SHA-256 of what makes a recipe: its parameters, less the day it was trained, and its code.
+
+    Args:
+        params: sections of params.yaml.
+        source: hash of the code that trained; None where the bundle does not say.
+    """
     recipe = {
         section: {
             key: value for key, value in params[section].items() if key not in _NOT_RECIPE.get(section, ())
         }
         for section in _RECIPE
     }
-    return hashlib.sha256(canonical_json(recipe)).hexdigest()
+    return hashlib.sha256(canonical_json({**recipe, "source": source})).hexdigest()
 
 
 def _own_checks(evidence: Evidence, params: GateParams) -> list[Check]:
     figures, track = evidence.metrics, evidence.challenger.track
+    if not evidence.has_ceiling:
+        figures = {**figures, "ceiling": None}  # a claim that nothing stands behind raises no bound
     return [
+        _length(track, params),
         *(checks.apply(rule, figures, params) for rule in checks.RULES),
         checks.lightgbm(figures, params),
         checks.folds(figures, params),
         *checks.collapse(figures, _side_share(track), params),
-        *_parity(evidence),
+        *_parity(evidence.parity, params),
         *alarms.null(figures, params),
         *alarms.alarms(figures, params),
     ]
 
 
-def _parity(evidence: Evidence) -> list[Check]:
-    parity, tolerance = evidence.parity, evidence.parity_tolerance
+def _length(track: pd.DataFrame, params: GateParams) -> Check:
+    """Days with out-of-sample bars: on fewer, luck passes every bound."""
+    days = float(track[columns.TIMESTAMP].dt.floor("D").nunique())
+    return checks.compare(
+        "track_days", days, ">=", float(params.min_track_days), "the track is too short to judge"
+    )
+
+
+def _parity(parity: Parity, params: GateParams) -> list[Check]:
+    bound = min(parity.own_bound, params.max_parity)
     apart = "the exported models do not compute what the trained ones computed"
     return [
-        checks.compare("parity_difference", parity.difference, "<=", tolerance, apart),
+        checks.compare("parity_difference", parity.difference, "<=", bound, apart),
         checks.compare("parity_disagreements", float(parity.disagreements), "<=", 0.0, apart),
     ]
 
@@ -147,8 +170,11 @@ def _against_champion(evidence: Evidence, kind: Kind, params: GateParams) -> lis
     if kind == "refresh":
         worse = f"the refresh may cost more than {params.refresh_sharpe_margin} of Sharpe"
         inferior = found.inferior
+        newer = (evidence.challenger.as_of - evidence.champion.as_of).total_seconds() / 86400
+        older = "it learned from older data than the champion: no refresh"
         return [
             days,
+            checks.compare("refresh_days_newer", newer, ">=", 0.0, older),
             checks.compare("refresh_inferior", inferior, "<=", params.refresh_probability, worse),
         ]
     better = "the upgrade's Sharpe is not shown to be better than the champion's"

@@ -5,19 +5,16 @@ the version it is about, promoted or not. Each step may be run again: it finds w
 """
 
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-import pandas as pd
-
 from xrl.config import GateParams
 from xrl.errors import BundleError, RegistryError
-from xrl.registry.bundle import Bundle, Parity
 from xrl.registry.checks import Check
-from xrl.registry.gate import Decision, Evidence, Track, judge
+from xrl.registry.evidence import evidence, track_of
+from xrl.registry.gate import Decision, Replay, Track, judge
 from xrl.registry.registration import GATE, ROLLED_BACK
 from xrl.registry.store import Store
 from xrl.registry.version import CHALLENGER, CHAMPION, Version
@@ -30,9 +27,6 @@ JUDGED_AGAINST: Final = "judged_against"
 PREVIOUS: Final = "previous_champion"
 _NONE: Final = "none"
 
-#: Replays a bundle's golden pairs; raises BundleError when it cannot be loaded.
-Replay = Callable[[Bundle], Parity]
-
 
 @dataclass(frozen=True)
 class Judgement:
@@ -43,20 +37,39 @@ class Judgement:
 
 
 def waiting(store: Store, names: tuple[str, ...]) -> tuple[Version, ...]:
-    """Challengers among the models `names` that the gate has not judged."""
-    found = (store.aliased(name, CHALLENGER) for name in names)
-    return tuple(version for version in found if version is not None and GATE not in version.tags)
+    """Versions of the models `names` that the gate has not judged, oldest first.
+
+    One that a newer challenger has taken the place of is judged as well: every decision is recorded, though
+    only the version that bears the alias can be promoted.
+    """
+    return tuple(version for name in names for version in _unjudged(store, name))
+
+
+def _unjudged(store: Store, name: str) -> list[Version]:
+    champion = store.aliases(name).get(CHAMPION)
+    settled = {GATE, ROLLED_BACK}
+    return [
+        version
+        for version in store.versions(name)
+        if version.number != champion and not settled & version.tags.keys()
+    ]
 
 
 def judge_version(store: Store, version: Version, replay: Replay, params: GateParams) -> Judgement:
     """Judge one challenger against its model's champion and record the decision.
 
-    A bundle that is damaged or cannot be loaded is refused like one that is bad.
+    A bundle that is damaged or cannot be loaded is refused like one that is bad. One whose champion cannot be
+    read is not judged: the fault is not its own, and without the comparison anything would pass.
+
+    Raises:
+        RegistryError: the champion's bundle cannot be read; nothing is recorded.
     """
     champion = store.aliased(version.name, CHAMPION)
     with tempfile.TemporaryDirectory(prefix="xrl-gate-") as folder:
+        against = _champion_track(store, champion, Path(folder)) if champion else None
         try:
-            decision = judge(_evidence(store, version, champion, replay, Path(folder)), params)
+            bundle = store.fetch(version, _new(Path(folder) / "challenger"))
+            decision = judge(evidence(bundle, against, replay, params), params)
         except BundleError as error:
             broken = Check("bundle", None, "<=", 0.0, False, str(error))
             decision = Decision(promote=False, already_champion=False, kind="first", checks=(broken,))
@@ -82,7 +95,7 @@ def promote(store: Store, name: str) -> str:
     if challenger is None:
         return f"{champion} is already champion" if champion else f"{name}: nothing to promote"
     if champion is not None and champion.number == challenger.number:
-        store.drop_alias(name, CHALLENGER)  # an earlier promotion was cut short after its main step
+        store.drop_alias(challenger, CHALLENGER)  # an earlier promotion was cut short after its main step
         return f"{champion} is already champion"
     verdict = challenger.tags.get(GATE)
     if verdict is None:
@@ -96,43 +109,43 @@ def promote(store: Store, name: str) -> str:
         return f"{challenger} was judged against another champion; run `xrl gate` again"
     store.tag(challenger, {PREVIOUS: against, "promoted_at": _now()})
     store.set_alias(challenger, CHAMPION)
-    store.drop_alias(name, CHALLENGER)
+    store.drop_alias(challenger, CHALLENGER)
     return f"{challenger} is champion" + (f", {champion} was" if champion else "")
 
 
 def rollback(store: Store, name: str) -> str:
     """Give the alias `champion` back to the version that had it before, and mark the one taken back.
 
+    A version that was itself taken back is passed over.
+
     Raises:
-        RegistryError: there is no champion, or it is the first one.
+        RegistryError: there is no champion, or none before it that may have its place.
     """
     champion = store.aliased(name, CHAMPION)
     if champion is None:
         raise RegistryError(f"{name} has no champion; nothing to roll back")
-    number = champion.tags.get(PREVIOUS, _NONE)
-    if number == _NONE:
-        raise RegistryError(f"{champion} is the first champion; there is none to go back to")
-    previous = store.version(name, number)
+    previous, seen = champion, {champion.number}
+    while previous is champion or ROLLED_BACK in previous.tags:
+        number = previous.tags.get(PREVIOUS, _NONE)
+        if number == _NONE or number in seen:
+            only = len(seen) == 1
+            why = "is the first champion" if only else "has none before it that was not taken back"
+            raise RegistryError(f"{champion} {why}; there is none to go back to")
+        seen.add(number)
+        previous = store.version(name, number)
     store.tag(champion, {ROLLED_BACK: _now()})
     store.set_alias(previous, CHAMPION)
     return f"{previous} is champion again, {champion} was taken back"
 
 
-def _evidence(
-    store: Store, version: Version, champion: Version | None, replay: Replay, folder: Path
-) -> Evidence:
-    bundle = store.fetch(version, _new(folder / "challenger"))
-    return Evidence(
-        challenger=_track(version, bundle),
-        metrics=bundle.json("metrics.json"),
-        parity=replay(bundle),
-        parity_tolerance=float(bundle.json("golden.json")["tolerance"]),
-        champion=_track(champion, store.fetch(champion, _new(folder / "champion"))) if champion else None,
-    )
-
-
-def _track(version: Version, bundle: Bundle) -> Track:
-    return Track(bundle.digest, version.tags["recipe"], pd.read_parquet(bundle.path / "track.parquet"))
+def _champion_track(store: Store, champion: Version, folder: Path) -> Track:
+    try:
+        return track_of(store.fetch(champion, _new(folder / "champion")))
+    except BundleError as error:
+        raise RegistryError(
+            f"the champion, {champion}, cannot be read, so nothing is judged against it: {error} "
+            "Put its files back, or run `xrl rollback`."
+        ) from error
 
 
 def _new(folder: Path) -> Path:

@@ -15,7 +15,7 @@ import yaml
 from xrl.config import Config
 from xrl.paths import Paths
 from xrl.registry.bundle import Bundle, open_bundle
-from xrl.registry.gate import recipe_hash
+from xrl.registry.evidence import recipe_of
 from xrl.registry.store import BUNDLE_FOLDER, Store
 from xrl.registry.version import CHALLENGER, CHAMPION, Version
 from xrl.tracking import Run, log_run
@@ -85,7 +85,7 @@ def _tags(config: Config, paths: Paths, bundle: Bundle) -> dict[str, str]:
     lock = paths.dvc_lock
     return {
         "digest": bundle.digest,
-        "recipe": recipe_hash(yaml.safe_load((bundle.path / "params.yaml").read_bytes())),
+        "recipe": recipe_of(bundle),
         "market": config.market.name,
         "as_of": str(lineage["as_of"]),
         "git_commit": str(lineage.get("git_commit") or "unknown"),

@@ -85,6 +85,17 @@ class Store:
         return _version(found[0]) if found else None
 
     @_answered
+    def versions(self, name: str) -> tuple[Version, ...]:
+        """All versions registered under `name`, oldest first."""
+        found, token = [], None
+        while True:
+            page = self.client.search_model_versions(f"name = '{name}'", page_token=token)
+            found += page
+            token = page.token
+            if not token:
+                return tuple(sorted(map(_version, found), key=lambda version: int(version.number)))
+
+    @_answered
     def create(self, name: str, run_id: str, tags: Mapping[str, str]) -> Version:
         """A new version out of the bundle that the run `run_id` holds."""
         try:
@@ -111,9 +122,10 @@ class Store:
         self.client.set_registered_model_alias(version.name, alias, version.number)
 
     @_answered
-    def drop_alias(self, name: str, alias: str) -> None:
-        if alias in self.aliases(name):
-            self.client.delete_registered_model_alias(name, alias)
+    def drop_alias(self, version: Version, alias: str) -> None:
+        """Take `alias` from `version`; one that names another version by now stays where it is."""
+        if self.aliases(version.name).get(alias) == version.number:
+            self.client.delete_registered_model_alias(version.name, alias)
 
     @_answered
     def fetch(self, version: Version, folder: Path) -> Bundle:

@@ -111,8 +111,8 @@ def _times(values: Sequence[float | None], needs: Needs) -> NDArray[np.int64]:
     off_grid = np.flatnonzero(timestamp % needs.bar_ms)
     if len(off_grid):
         raise RequestError(
-            f"candle {off_grid[0]} opens at {_at(timestamp[off_grid[0]])}, which is no opening time of this "
-            f"timeframe ({needs.bar_ms} ms); send opens in milliseconds"
+            f"candle {off_grid[0]} opens at {at_time(timestamp[off_grid[0]])}, which is no opening time of "
+            f"this timeframe ({needs.bar_ms} ms); send opens in milliseconds"
         )
     steps = np.diff(timestamp)
     wrong = np.flatnonzero(steps != needs.bar_ms)
@@ -121,11 +121,12 @@ def _times(values: Sequence[float | None], needs: Needs) -> NDArray[np.int64]:
         if after <= before:
             kind = "repeated" if after == before else "unsorted"
             raise RequestError(
-                f"candles are {kind}: {_at(after)} follows {_at(before)}; send each candle once, oldest first"
+                f"candles are {kind}: {at_time(after)} follows {at_time(before)}; "
+                "send each candle once, oldest first"
             )
         missing = int((after - before) // needs.bar_ms) - 1
         raise RequestError(
-            f"{missing} candles are missing after {_at(before)}; send consecutive candles without a gap"
+            f"{missing} candles are missing after {at_time(before)}; send consecutive candles without a gap"
         )
     return timestamp
 
@@ -157,10 +158,11 @@ def _refuse(
 ) -> None:
     if is_bad.any():
         count, first = int(is_bad.sum()), timestamp[int(is_bad.argmax())]
-        raise RequestError(f"`{name}` {found} in {count} candles, first at {_at(first)}; {remedy}")
+        raise RequestError(f"`{name}` {found} in {count} candles, first at {at_time(first)}; {remedy}")
 
 
-def _at(milliseconds: np.int64) -> str:
+def at_time(milliseconds: np.int64) -> str:
+    """A bar's open as people write it."""
     try:
         return datetime.fromtimestamp(int(milliseconds) / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     except (ValueError, OverflowError, OSError):

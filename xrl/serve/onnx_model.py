@@ -15,6 +15,10 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 from xrl.errors import BundleError
 
 _ERROR_LEVEL = 3
+_ORT_ERRORS = (
+    *(ort_errors.Fail, ort_errors.InvalidArgument, ort_errors.InvalidGraph, ort_errors.InvalidProtobuf),
+    *(ort_errors.NoModel, ort_errors.NotImplemented, ort_errors.RuntimeException),
+)
 
 
 class OnnxModel:
@@ -33,13 +37,14 @@ class OnnxModel:
             self._session = onnxruntime.InferenceSession(
                 path.read_bytes(), options, providers=["CPUExecutionProvider"]
             )
-        except (ort_errors.Fail, ort_errors.InvalidProtobuf, ort_errors.InvalidGraph) as error:
+        except _ORT_ERRORS as error:
             raise BundleError(f"{path} is no ONNX model that this onnxruntime can load: {error}") from error
         self._outputs = list(outputs)
         self._widths = {found.name: found.shape[-1] for found in self._session.get_outputs()}
-        [taken] = self._session.get_inputs()
+        taken = self._session.get_inputs()[0]
         self._input = taken.name
-        if list(taken.shape[1:]) != list(shape) or not set(outputs) <= self._widths.keys():
+        inputs = len(self._session.get_inputs())
+        if inputs != 1 or list(taken.shape[1:]) != list(shape) or not set(outputs) <= self._widths.keys():
             raise BundleError(
                 f"{path} must take (batch, {', '.join(map(str, shape))}) and give {', '.join(outputs)}; "
                 f"received {taken.shape} and {', '.join(self._widths)}. It belongs to another export."
@@ -50,6 +55,13 @@ class OnnxModel:
         return int(self._widths[output])
 
     def __call__(self, x: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        """The outputs for `x` (batch, *shape), in the order asked for at loading."""
-        found: list[NDArray[np.float32]] = self._session.run(self._outputs, {self._input: x})
+        """The outputs for `x` (batch, *shape), in the order asked for at loading.
+
+        Raises:
+            BundleError: the model cannot be run; replaying golden pairs shows it before a client does.
+        """
+        try:
+            found: list[NDArray[np.float32]] = self._session.run(self._outputs, {self._input: x})
+        except _ORT_ERRORS as error:
+            raise BundleError(f"an ONNX model of the bundle cannot be run: {error}") from error
         return found

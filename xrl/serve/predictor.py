@@ -5,11 +5,12 @@ loads ONNX and JSON and nothing else; TensorFlow, torch and ccxt are never impor
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,12 +25,17 @@ from xrl.features import coverage, table
 from xrl.features.scaling import Scaler
 from xrl.market.candles import horizon_volatility
 from xrl.registry.bundle import Bundle, Parity, open_bundle
+from xrl.serve import sources
 from xrl.serve.candles import Needs, Window, read_candles
 from xrl.serve.onnx_model import OnnxModel
 
 _STATE = (*columns.MARKET_STATE, *columns.REGIME_STATE)
 _SPLIT = len(columns.MARKET_STATE)
 _DAY_MS = 86_400_000
+#: Largest difference between served and trained probabilities; a bundle may ask for less, never for more.
+MAX_PARITY: Final = 1e-4
+#: What reading a file of another shape than expected raises; pydantic's and JSON's errors are ValueErrors.
+_MALFORMED: Final = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
 
 
 class AccountState(NamedTuple):
@@ -82,6 +88,15 @@ class Predictor:
         Raises:
             BundleError: a file does not fit the others or this version of the features; it is named.
         """
+        try:
+            self._read(bundle)
+        except (DataError, *_MALFORMED) as error:
+            raise BundleError(
+                f"{bundle.path} cannot be loaded ({error!r}); train again, or serve it with the version of "
+                "xrl that wrote it"
+            ) from error
+
+    def _read(self, bundle: Bundle) -> None:
         spec = bundle.json("features.json")
         labels = bundle.json("labels.json")
         self.digest = bundle.digest
@@ -99,6 +114,8 @@ class Predictor:
             name: _scaler(bundle, name, spec["schemas"][name]) for name in (*columns.EXPERTS, "policy")
         }
         self._neutral = tuple(spec["neutral"])  # columns held at 0: the training market never had them
+        read = {column for scaler in self._scalers.values() for column in scaler.columns}
+        self._sources = sources.needed(read - set(self._neutral), self._window)
         self._positions = {name: table.positions(scaler.columns) for name, scaler in self._scalers.items()}
         self._experts = {
             name: OnnxModel(
@@ -127,6 +144,10 @@ class Predictor:
         seen_by_policy = observation(
             seen.block, seen.state[:_SPLIT], self._account_features(window, account), seen.state[_SPLIT:]
         )
+        if not np.isfinite(seen_by_policy).all():
+            raise RequestError(
+                "the account gives no finite observation; send exposure, equity and prices in quote currency"
+            )
         [probabilities] = self._policy(seen_by_policy[None])  # (1, 10)
         chosen = int(probabilities[0].argmax())
         standing = account.exposure if account.target_exposure is None else account.target_exposure
@@ -144,8 +165,9 @@ class Predictor:
 
     def _see(self, window: Window) -> _Seen:
         times = window.timestamp.astype("datetime64[ms]")
-        built = table.build(window.bars, times, self._features)[-self._window :]
-        matrix = coverage.neutralise(built, self._neutral)  # (window, features)
+        built = table.build(window.bars, times, self._features)
+        sources.check(built, window, self._sources)
+        matrix = coverage.neutralise(built[-self._window :], self._neutral)  # (window, features)
         experts: dict[str, NDArray[np.float64]] = {}
         blocks = []
         for name, model in self._experts.items():
@@ -212,24 +234,46 @@ def load(path: Path, expected_digest: str | None = None) -> Predictor:
     """
     bundle = open_bundle(path, expected_digest)
     predictor = Predictor(bundle)
-    golden = bundle.json("golden.json")
-    parity, tolerance = replay(predictor, golden), float(golden["tolerance"])
-    if parity.difference > tolerance or parity.disagreements:
+    parity = _replayed(bundle, predictor, MAX_PARITY)
+    bound = min(parity.own_bound, MAX_PARITY)
+    if parity.difference > bound or parity.disagreements:
         raise BundleError(
             f"{path / 'golden.json'}: the models compute something else than in training: expected "
-            f"differences <= {tolerance:g}, received {parity.difference:.3g} and {parity.disagreements} "
+            f"differences <= {bound:g}, received {parity.difference:.3g} and {parity.disagreements} "
             "other decisions; serve it with the version of xrl that wrote it, or train again"
         )
     return predictor
 
 
-def replay_bundle(bundle: Bundle) -> Parity:
-    """Load a verified bundle and replay its golden pairs."""
-    return replay(Predictor(bundle), bundle.json("golden.json"))
+def replay_bundle(bundle: Bundle, bound: float = MAX_PARITY) -> Parity:
+    """Load a verified bundle and replay its golden pairs; `bound` is the judge's, not the bundle's.
+
+    Raises:
+        BundleError: it cannot be loaded, or its golden pairs cannot be asked.
+    """
+    return _replayed(bundle, Predictor(bundle), bound)
 
 
-def replay(predictor: Predictor, golden: Mapping[str, Any]) -> Parity:
-    """Answer every golden pair and compare with what the batch path computed."""
+def _replayed(bundle: Bundle, predictor: Predictor, bound: float) -> Parity:
+    try:
+        return replay(predictor, bundle.json("golden.json"), bound)
+    except (RequestError, DataError, *_MALFORMED) as error:
+        raise BundleError(
+            f"{bundle.path / 'golden.json'} cannot be replayed ({error!r}); write the bundle again"
+        ) from error
+
+
+def replay(predictor: Predictor, golden: Mapping[str, Any], bound: float = MAX_PARITY) -> Parity:
+    """Answer every golden pair and compare with what the batch path computed.
+
+    Raises:
+        ValueError, LookupError, TypeError: `golden` is not what the stage `bundle` writes.
+        RequestError: a pair cannot be answered.
+    """
+    own_bound = float(golden["tolerance"])
+    if not golden["pairs"] or not 0.0 < own_bound < math.inf:
+        raise ValueError("no golden pairs, or a tolerance that is no positive number")
+    apart = min(bound, own_bound)
     difference, disagreements = 0.0, 0
     for pair in golden["pairs"]:
         window = read_candles(pair["symbol"], pair["candles"], predictor.needs)
@@ -237,10 +281,18 @@ def replay(predictor: Predictor, golden: Mapping[str, Any]) -> Parity:
         found = {**prediction.experts, "committee": prediction.probabilities, "action": action.probabilities}
         for name, values in found.items():
             expected = np.asarray(pair["expected"][name], dtype=np.float64)
-            difference = max(difference, float(np.abs(values - expected).max()))
+            difference = max(difference, _largest(values, expected))
             if name in ("committee", "action"):
-                disagreements += _decides_otherwise(values, expected, float(golden["tolerance"]))
-    return Parity(difference, disagreements)
+                disagreements += _decides_otherwise(values, expected, apart)
+    return Parity(difference, disagreements, own_bound)
+
+
+def _largest(found: NDArray[np.float64], expected: NDArray[np.float64]) -> float:
+    """Largest absolute difference; infinite where a number is unknown."""
+    if found.shape != expected.shape:
+        raise ValueError(f"expected {found.shape} probabilities, received {expected.shape}")
+    apart = float(np.abs(found - expected).max())
+    return apart if math.isfinite(apart) else math.inf
 
 
 def leaning(probabilities: NDArray[np.float64]) -> float:

@@ -4,6 +4,7 @@ Enters: the checkout that a run lives in. Leaves: plain values without clock, ho
 identical run has an identical lineage.
 """
 
+import hashlib
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
+import xrl
 from xrl import columns
 from xrl.config import Config
 from xrl.labels import folds
@@ -18,6 +20,11 @@ from xrl.paths import Paths
 
 #: Stage outputs whose bytes follow from code and market alone; hashes of trained ones stay in dvc.lock.
 _HASHED = ("xrl/", "stages/snapshot", "stages/features", "stages/labels")
+#: Code that decides what is learned, traded and measured, below the package's folder.
+_SOURCES = (
+    *("account", "backtest", "env", "evaluation", "experts", "features", "labels", "market/candles.py"),
+    *("policy", "stages"),
+)
 #: Sections of params.yaml that a bundle depends on; the gate's bounds are the judge's, not the candidate's.
 SECTIONS = (
     *("market", "snapshot", "features", "labels", "experts", "oof", "policy", "backtest", "refit", "bundle"),
@@ -35,6 +42,7 @@ def lineage(config: Config, paths: Paths, bars: pd.DataFrame) -> dict[str, Any]:
         "stale_after_days": config.bundle.stale_after_days,
         "git_commit": _git_commit(paths.root),
         "dvc": _hashes(paths.dvc_lock),
+        "source": source_hash(Path(xrl.__file__).parent),
         "samples": trained,
         "trained_through": refit.train_end.isoformat(),
         "data": {
@@ -54,6 +62,19 @@ def sections(config: Config) -> dict[str, Any]:
     """The parameters behind a bundle, as plain values."""
     found = config.model_dump(mode="json")
     return {name: found[name] for name in SECTIONS}
+
+
+def source_hash(package: Path) -> str:
+    """SHA-256 over names and contents of the code that a recipe depends on, below the package's folder."""
+    found = hashlib.sha256()
+    for file in sorted(file for name in _SOURCES for file in _modules(package / name)):
+        found.update(f"{file.relative_to(package).as_posix()}\0".encode())
+        found.update(hashlib.sha256(file.read_bytes()).digest())
+    return found.hexdigest()
+
+
+def _modules(path: Path) -> list[Path]:
+    return [path] if path.is_file() else list(path.rglob("*.py"))
 
 
 def _git_commit(root: Path) -> str | None:

@@ -1,0 +1,83 @@
+"""What the gate judges, out of a verified bundle.
+
+Enters: bundles whose checksums are right. Leaves: `Track`s and `Evidence`. What a bundle says of itself that
+the files behind it do not bear out is a BundleError, or is left out.
+"""
+
+from datetime import datetime
+from typing import Any, Final
+
+import pandas as pd
+import pyarrow
+import yaml
+
+from xrl import columns
+from xrl.config import GateParams
+from xrl.errors import BundleError
+from xrl.registry.bundle import Bundle
+from xrl.registry.gate import Evidence, Replay, Track, recipe_hash
+
+#: What reading a file of another shape than expected raises; YAML's is no ValueError.
+_MALFORMED: Final = (
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    pyarrow.ArrowException,
+    yaml.YAMLError,
+)
+_TRACK: Final = (
+    *(columns.SYMBOL, columns.TIMESTAMP, columns.LABEL, "exposure", "net_return"),
+    *columns.probability_columns("committee"),
+)
+
+
+def evidence(bundle: Bundle, champion: Track | None, replay: Replay, params: GateParams) -> Evidence:
+    """All that a decision about the challenger's `bundle` rests on.
+
+    Raises:
+        BundleError: a file of it cannot be read as what it should be.
+    """
+    parity = replay(bundle, params.max_parity)
+    track = track_of(bundle)
+    try:
+        metrics = bundle.json("metrics.json")
+        market = _params(bundle)["market"]
+        has_ceiling = market["source"] == "sandbox" and market["world"] == "planted"
+    except _MALFORMED as error:
+        raise _unreadable(bundle, error) from error
+    if not isinstance(metrics, dict):
+        raise BundleError(f"{bundle.path / 'metrics.json'} must hold named figures; run `xrl backtest` again")
+    return Evidence(track, metrics, parity, has_ceiling, champion)
+
+
+def track_of(bundle: Bundle) -> Track:
+    """A bundle as its rivals meet it.
+
+    Raises:
+        BundleError: a file of it cannot be read as what it should be.
+    """
+    try:
+        table = pd.read_parquet(bundle.path / "track.parquet")[list(_TRACK)]
+        table[columns.TIMESTAMP].dt.tz_convert("UTC")
+        table.drop(columns=[columns.SYMBOL, columns.TIMESTAMP]).astype("float64")
+        as_of = datetime.fromisoformat(bundle.json("lineage.json")["as_of"])
+        recipe = recipe_of(bundle)
+    except _MALFORMED as error:
+        raise _unreadable(bundle, error) from error
+    if as_of.tzinfo is None:
+        raise BundleError(f"{bundle.path / 'lineage.json'}: `as_of` has no time zone; train again")
+    return Track(bundle.digest, recipe, table, as_of)
+
+
+def recipe_of(bundle: Bundle) -> str:
+    """Hash of what a bundle was made by: parameters and code."""
+    return recipe_hash(_params(bundle), bundle.json("lineage.json").get("source"))
+
+
+def _params(bundle: Bundle) -> Any:
+    return yaml.safe_load((bundle.path / "params.yaml").read_bytes())
+
+
+def _unreadable(bundle: Bundle, error: Exception) -> BundleError:
+    return BundleError(f"{bundle.path} cannot be judged ({error!r}); write it again with `xrl bundle`")
