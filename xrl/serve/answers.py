@@ -15,6 +15,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 MAX_BODY_BYTES = 4_000_000
 
 
+#: Beyond any account: money in quote currency, and bars.
+_LARGE, _BARS = 1e15, 10_000_000
+
+
 class PredictRequest(BaseModel):
     """One symbol's newest closed candles, column by column.
 
@@ -36,12 +40,16 @@ class AccountRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     exposure: float = Field(default=0.0, ge=-20, le=20, description="signed notional / equity")
-    equity: float = Field(default=1.0, gt=0, description="quote currency")
-    peak_equity: float | None = Field(default=None, gt=0, description="largest so far; null: equity")
-    entry_price: float = Field(default=0.0, ge=0, description="average fill price; 0 when flat")
-    bars_held: int = Field(default=0, ge=0, description="closes seen by the position")
-    bars_since_trade: int = Field(default=0, ge=0)
-    last_trade_return: float = Field(default=0.0, description="log return of the last closed trade")
+    equity: float = Field(default=1.0, ge=1e-9, le=_LARGE, description="quote currency")
+    peak_equity: float | None = Field(
+        default=None, ge=1e-9, le=_LARGE, description="largest so far; null: equity"
+    )
+    entry_price: float = Field(default=0.0, ge=0, le=_LARGE, description="average fill price; 0 when flat")
+    bars_held: int = Field(default=0, ge=0, le=_BARS, description="closes seen by the position")
+    bars_since_trade: int = Field(default=0, ge=0, le=_BARS)
+    last_trade_return: float = Field(
+        default=0.0, ge=-100, le=100, description="log return of the last closed trade"
+    )
     target_exposure: float | None = Field(default=None, ge=-2, le=2, description="last asked for")
 
 
@@ -110,6 +118,12 @@ class PlainErrors:
         if refusal is not None:
             await refusal(scope, receive, send)
             return
+        if scope["method"] == "POST" and not _declares_length(scope):
+            body = await _whole(receive)
+            if body is None:
+                await _too_large()(scope, receive, send)
+                return
+            receive = _again(body, receive)
         await self.app(scope, receive, _Rewriter(send))
 
 
@@ -146,8 +160,40 @@ def _refusal(scope: Scope) -> JSONResponse | None:
         return error(415, f"the body must be JSON with `Content-Type: application/json`; received {shown}")
     length = headers.get(b"content-length", b"0")
     if not length.isdigit() or int(length) > MAX_BODY_BYTES:
-        return error(413, f"the body must be at most {MAX_BODY_BYTES} bytes; send `required_bars` candles")
+        return _too_large()
     return None
+
+
+def _declares_length(scope: Scope) -> bool:
+    """Whether the server holds the client to a length that was checked; a chunked body has none."""
+    return any(key.lower() == b"content-length" for key, _ in scope["headers"])
+
+
+async def _whole(receive: Receive) -> bytes | None:
+    """A body of unknown length, counted as it arrives; None where it is too large or the client has left."""
+    body = b""
+    while len(body) <= MAX_BODY_BYTES:
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        body += message.get("body", b"")
+        if not message.get("more_body", False):
+            return body if len(body) <= MAX_BODY_BYTES else None
+    return None
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """`receive` with a body that was read before, whole, as its first message."""
+    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def first_the_body() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return first_the_body
+
+
+def _too_large() -> JSONResponse:
+    return error(413, f"the body must be at most {MAX_BODY_BYTES} bytes; send `required_bars` candles")
 
 
 def error(status: int, message: str) -> JSONResponse:

@@ -52,7 +52,7 @@ class Reloader:
         self._registry: Registry | None = None
         self._name = name
         self._poll_seconds = poll_seconds
-        self._failed_digest: str | None = None
+        self._unusable: dict[str, str] = {}  # digest -> why its bundle cannot be served
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="xrl-reload", daemon=True)
 
@@ -72,7 +72,7 @@ class Reloader:
         """Look once; load and swap if there is another champion; what fails is kept in `failure`."""
         try:
             self._poll()
-        except XrlError as error:
+        except (XrlError, OSError) as error:  # OSError: a full disk, say; the next look tries again
             if str(error) != self.failure:
                 log.warning("still serving %s: %s", self._shown(), error)
             self.failure = str(error)
@@ -88,13 +88,14 @@ class Reloader:
             self.current = Served(self.current.predictor, version)
             self.failure = None
             return
-        if version.digest == self._failed_digest:
-            return  # known to be unusable; `failure` says why
+        if version.digest in self._unusable:  # asked and found wanting: not downloaded again
+            self.failure = self._unusable[version.digest]
+            return
         try:
             with tempfile.TemporaryDirectory(prefix="xrl-serve-") as folder:
                 predictor = load(self._registry.fetch(version, Path(folder)).path, version.digest)
-        except BundleError:
-            self._failed_digest = version.digest
+        except BundleError as error:
+            self._unusable[version.digest] = str(error)
             raise
         self.current = Served(predictor, version)
         self.failure = None
