@@ -32,7 +32,6 @@ def test_each_fold_but_the_first_has_a_policy_a_scaler_and_a_report(trained: Any
     assert ExportedPolicy(folder / "fold_1.onnx").width == 6 + 25
     report = json.loads(trained.paths.policy_report.read_text())
     assert set(report["folds"]) == {"1", "2"}
-    assert report["folds"]["2"]["bars"] == 2 * report["folds"]["1"]["bars"]
     assert report["folds"]["1"]["parity"] < 1e-4
     assert report["folds"]["1"]["teacher_trades"]
 
@@ -47,16 +46,25 @@ def test_scalers_know_only_bars_before_their_fold(trained: Any) -> None:
     assert stored.center[0] == pytest.approx(float(np.median(column)))
 
 
-def test_a_policy_does_not_depend_on_bars_of_its_own_fold_or_later(trained: Any, tmp_path: Path) -> None:
+def test_training_ends_an_embargo_before_the_fold(trained: Any) -> None:
+    laid, _ = folds.load(trained.paths.folds)
+    report = json.loads(trained.paths.policy_report.read_text())
+    for fold in laid[1:]:
+        hours = (fold.train_end - laid[0].test_start) / pd.Timedelta(hours=1)
+        assert report["folds"][str(fold.index)]["bars"] == 2 * hours  # two symbols
+        assert fold.test_start - fold.train_end >= pd.Timedelta(hours=trained.config.labels.horizon_bars)
+
+
+def test_a_policy_does_not_depend_on_its_embargo_its_own_fold_or_later(trained: Any, tmp_path: Path) -> None:
     paths = Paths(tmp_path)
     shutil.copytree(trained.paths.stages, paths.stages, ignore=shutil.ignore_patterns("backtest", "policy"))
     laid, _ = folds.load(paths.folds)
     bars, blocks = pd.read_parquet(paths.bars), np.load(paths.oof_blocks)
-    later = bars[c.TIMESTAMP] >= laid[1].test_start
+    later = bars[c.TIMESTAMP] >= laid[1].train_end
     bars.loc[later, list(c.OHLCV)] *= 1.5
     bars.to_parquet(paths.bars, index=False)
     predictions = pd.read_parquet(paths.oof_predictions)
-    blocks[(predictions[c.TIMESTAMP] >= laid[1].test_start).to_numpy()] = 0.9
+    blocks[(predictions[c.TIMESTAMP] >= laid[1].train_end).to_numpy()] = 0.9
     np.save(paths.oof_blocks, blocks)
     policy.run(trained.config, paths)
     for name in ("fold_1.onnx", "scaler_1.json"):

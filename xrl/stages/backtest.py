@@ -90,13 +90,14 @@ def _curves(
 def _threshold_rule(
     signal: Array, rows: pd.DataFrame, whole: Sequence[MarketTensor], laid: Sequence[Fold], court: Court
 ) -> Array:
-    """Targets over the traded rows; each fold's threshold is chosen on the folds before it."""
+    """Targets over the traded rows; each fold's threshold is chosen on the bars that trained its policy."""
     fold = rows[c.FOLD].to_numpy(np.int64)
     threshold = np.full(len(rows), np.inf)
     for own in laid[1:]:
-        past = [tensor.between(naive(laid[0].test_start), naive(own.test_start)) for tensor in whole]
+        past = [tensor.between(naive(laid[0].test_start), naive(own.train_end)) for tensor in whole]
         earlier = Court(stack(past), portfolio.grid_of([tensor.timestamp for tensor in past]), court.terms)
-        threshold[fold == own.index] = baselines.choose_threshold(signal[fold < own.index], earlier)
+        known = (rows[c.TIMESTAMP] < own.train_end).to_numpy()
+        threshold[fold == own.index] = baselines.choose_threshold(signal[known], earlier)
     traded = fold > laid[0].index
     return baselines.threshold_targets(signal[traded], threshold[traded], court.panel)
 

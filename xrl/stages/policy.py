@@ -2,6 +2,7 @@
 
 Reads stages/snapshot, features, labels and oof. Writes stages/policy/{fold_K.onnx, scaler_K.json,
 report.json}, each aside and renamed. Fold 0 has no out-of-fold past, so no policy and no trading track.
+Training ends where the experts' does, an embargo before the fold, so nothing it learns from reaches in.
 """
 
 import logging
@@ -36,7 +37,7 @@ def run(config: Config, paths: Paths) -> None:
 
 def _train(config: Config, paths: Paths, inputs: PolicyInputs, first: Fold, fold: Fold) -> dict[str, Any]:
     scaler = inputs.scaler(fold.train_end)
-    span = naive(first.test_start), naive(fold.test_start)
+    span = naive(first.test_start), naive(fold.train_end)  # the embargo before the test bars stays unseen
     past = [tensor.between(*span) for tensor in inputs.tensors(scaler)]
     log.info("fold %d: training on %d out-of-fold bars of %d symbols", fold.index, len(past[0]), len(past))
     fitted = fit_policy(past, config.policy, terms_of(config.backtest), config.labels.horizon_bars)
