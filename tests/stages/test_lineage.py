@@ -3,7 +3,10 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
+import xrl
+from xrl.stages import lineage
 from xrl.stages.lineage import source_hash
 
 
@@ -39,3 +42,10 @@ def test_what_the_recipe_does_not_depend_on_leaves_it_alone(package: Path) -> No
     (package / "account" / "__pycache__").mkdir()
     (package / "account" / "__pycache__" / "step.cpython-311.pyc").write_bytes(b"compiled")
     assert source_hash(package) == before
+
+
+def test_the_bundle_is_written_anew_when_the_code_behind_its_hash_changes() -> None:
+    package = Path(xrl.__file__).parent
+    stages = yaml.safe_load((package.parent / "dvc.yaml").read_text())["stages"]
+    assert {f"xrl/{name}" for name in lineage._SOURCES} <= set(stages["bundle"]["deps"])
+    assert all((package / name).exists() for name in lineage._SOURCES)
