@@ -2,10 +2,8 @@
 Pure.
 
 Temperature scaling divides log-probabilities by one number fitted by maximum likelihood on bars the model was
-not trained on; an optional bias per class corrects the class shares too. Source: Guo et al. (2017).
+not trained on. Source: Guo et al. (2017).
 """
-
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,20 +18,12 @@ BOUND = 3.0
 BINS = 15
 
 
-class Calibration(NamedTuple):
-    """`softmax(log p / temperature + bias)`; bias sums to 0."""
-
-    temperature: float
-    bias: tuple[float, ...]
-
-
-def fit_temperature(probabilities: Array, truth: NDArray[np.integer], with_bias: bool = False) -> Calibration:
-    """Maximum-likelihood scaling.
+def fit_temperature(probabilities: Array, truth: NDArray[np.integer]) -> float:
+    """The temperature of largest likelihood.
 
     Args:
         probabilities: (n, classes), rows sum to 1.
         truth: (n,) classes.
-        with_bias: also fit a bias per class; else it is 0.
 
     Raises:
         DataError: shapes differ or there is no row.
@@ -44,32 +34,25 @@ def fit_temperature(probabilities: Array, truth: NDArray[np.integer], with_bias:
             f"and {truth.shape}"
         )
     logits = _logits(probabilities)
-    classes = logits.shape[1]
-    one_hot = np.eye(classes)[truth]
+    one_hot = np.eye(logits.shape[1])[truth]
 
-    def loss(theta: Array) -> tuple[float, Array]:
-        inverse = np.exp(theta[0])
-        bias = np.append(theta[1:], -theta[1:].sum()) if with_bias else np.zeros(classes)
-        log_p = _log_softmax(logits * inverse + bias)
+    def loss(log_inverse: Array) -> tuple[float, Array]:
+        inverse = np.exp(log_inverse[0])
+        log_p = _log_softmax(logits * inverse)
         residual = (np.exp(log_p) - one_hot) / len(truth)  # (n, classes)
-        slope = residual.sum(axis=0)
-        gradient = [(residual * logits).sum() * inverse]
-        if with_bias:
-            gradient.extend(slope[:-1] - slope[-1])
-        return float(-(log_p * one_hot).sum() / len(truth)), np.array(gradient)
+        gradient = np.array([(residual * logits).sum() * inverse])
+        return float(-(log_p * one_hot).sum() / len(truth)), gradient
 
-    free = classes - 1 if with_bias else 0
-    bounds = [(-BOUND, BOUND)] * (1 + free)
     options = {"gtol": 1e-9, "ftol": 1e-14}
-    found = minimize(loss, np.zeros(1 + free), jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
-    bias = (*found[1:], -found[1:].sum()) if with_bias else (0.0,) * classes
-    return Calibration(float(np.exp(-found[0])), tuple(float(value) for value in bias))
+    found = minimize(
+        loss, np.zeros(1), jac=True, method="L-BFGS-B", bounds=[(-BOUND, BOUND)], options=options
+    )
+    return float(np.exp(-found.x[0]))
 
 
-def apply(probabilities: Array, calibration: Calibration) -> Array:
-    """Calibrated probabilities, same shape."""
-    scaled = _logits(probabilities) / calibration.temperature + np.array(calibration.bias)
-    return np.exp(_log_softmax(scaled))
+def apply(probabilities: Array, temperature: float) -> Array:
+    """Calibrated probabilities `softmax(log p / temperature)`, same shape."""
+    return np.exp(_log_softmax(_logits(probabilities) / temperature))
 
 
 def log_loss(probabilities: Array, truth: NDArray[np.integer]) -> float:

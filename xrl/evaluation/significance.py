@@ -128,11 +128,6 @@ def paired(
     return interval(difference, np.concatenate([sums, rival], axis=1), draws, seed, level)
 
 
-def standard_error(statistic: Statistic, sums: Array, draws: int, seed: int) -> float:
-    """Block-bootstrap standard error; arguments as in `bootstrap`."""
-    return float(bootstrap(statistic, sums, draws, seed).std())
-
-
 def stationary_indices(
     days: int, draws: int, seed: int, mean_block: float = MEAN_BLOCK_DAYS
 ) -> NDArray[np.int64]:
@@ -167,13 +162,6 @@ def sharpe_differences(ours: Array, theirs: Array, draws: int, seed: int) -> Arr
     _enough_days(ours)
     index = stationary_indices(len(ours), draws, seed)
     return np.asarray(metrics.sharpe(ours[index]) - metrics.sharpe(theirs[index]))
-
-
-def probability_of_improvement(
-    ours: Array, theirs: Array, draws: int, seed: int, margin: float = 0.0
-) -> float:
-    """P(Sharpe of ours - Sharpe of theirs > margin) over paired stationary-bootstrap draws."""
-    return float((sharpe_differences(ours, theirs, draws, seed) > margin).mean())
 
 
 def _enough_days(daily: Array) -> None:

@@ -1,7 +1,7 @@
 """Files that are whole or not there. Enters: a path. Leaves: a place beside it, renamed if all went well."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def aside(path: Path) -> Iterator[Path]:
         place.unlink(missing_ok=True)
 
 
-def write_json(path: Path, content: Mapping[str, object]) -> None:
+def write_json(path: Path, content: Mapping[str, object] | Sequence[object]) -> None:
     """Write `content` as indented JSON, whole or not at all."""
     with aside(path) as place:
         place.write_text(json.dumps(content, indent=1) + "\n")

@@ -72,8 +72,8 @@ def calibrated(
         window: bars the expert reads.
     """
     raw, truth = train.predict(fitted.model, rows, tail, window).probabilities, rows.label[tail]
-    scaling = calibration.fit_temperature(raw, truth)
-    probabilities = calibration.apply(raw, scaling)
+    temperature = calibration.fit_temperature(raw, truth)
+    probabilities = calibration.apply(raw, temperature)
     matrix = metrics.confusion(truth, raw.argmax(axis=1))
     figures = {
         "f1_macro": float(metrics.f1_macro(matrix)),
@@ -88,8 +88,8 @@ def calibrated(
         log.warning(
             "one class makes up more than 90 %% of the predictions on held-out bars: %s", figures["shares"]
         )
-    report = {"epochs": fitted.epochs, "temperature": scaling.temperature, "collapsed": collapsed}
-    return scaling.temperature, {**report, "validation": figures}
+    report = {"epochs": fitted.epochs, "temperature": temperature, "collapsed": collapsed}
+    return temperature, {**report, "validation": figures}
 
 
 def prediction_table(

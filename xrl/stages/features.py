@@ -3,7 +3,6 @@
 Reads stages/snapshot/bars.parquet. Writes stages/features/{features.parquet,spec.json}, aside and renamed.
 """
 
-import json
 import logging
 from collections.abc import Collection
 
@@ -18,6 +17,7 @@ from xrl.features import coverage, table
 from xrl.features.coverage import LeftOut
 from xrl.labels import folds
 from xrl.paths import Paths
+from xrl.stages.aside import aside, write_json
 
 log = logging.getLogger(__name__)
 
@@ -45,13 +45,9 @@ def run(config: Config, paths: Paths) -> None:
         [bars[[columns.SYMBOL, columns.TIMESTAMP]], pd.DataFrame(matrix, columns=kept, index=bars.index)],
         axis=1,
     )
-    paths.stage("features").mkdir(parents=True, exist_ok=True)
-    aside = paths.features.with_suffix(".tmp")
-    frame.to_parquet(aside, index=False)
-    aside.replace(paths.features)
-    aside = paths.feature_spec.with_suffix(".tmp")
-    aside.write_text(json.dumps(_spec(kept, left_out, dropped, config.experts.window_bars), indent=1) + "\n")
-    aside.replace(paths.feature_spec)
+    with aside(paths.features) as place:
+        frame.to_parquet(place, index=False)
+    write_json(paths.feature_spec, _spec(kept, left_out, dropped, config.experts.window_bars))
     log.info("%d columns of %d bars, %d left out", len(kept), len(frame), len(left_out))
 
 

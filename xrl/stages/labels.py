@@ -4,7 +4,6 @@ Reads stages/snapshot/bars.parquet. Writes stages/labels/{labels.parquet,folds.j
 and renamed.
 """
 
-import json
 import logging
 
 import numpy as np
@@ -16,6 +15,7 @@ from xrl.errors import DataError
 from xrl.labels import balance, folds
 from xrl.labels.outcomes import label_ends, outcomes
 from xrl.paths import Paths
+from xrl.stages.aside import aside, write_json
 
 log = logging.getLogger(__name__)
 
@@ -39,14 +39,10 @@ def run(config: Config, paths: Paths) -> None:
     report = balance.report(labels, fitted, refit)
     for warning in balance.warnings(report, config.labels.max_hold_share):
         log.warning("%s", warning)
-    paths.stage("labels").mkdir(parents=True, exist_ok=True)
-    aside = paths.labels.with_suffix(".tmp")
-    labels.to_parquet(aside, index=False)
-    aside.replace(paths.labels)
+    with aside(paths.labels) as place:
+        labels.to_parquet(place, index=False)
     folds.save(paths.folds, fitted, refit)
-    aside = paths.label_report.with_suffix(".tmp")
-    aside.write_text(json.dumps(report, indent=1) + "\n")
-    aside.replace(paths.label_report)
+    write_json(paths.label_report, report)
     log.info("%d labels, %d matured, %d folds", len(labels), labels[columns.SCORE].notna().sum(), len(fitted))
 
 
