@@ -10,6 +10,9 @@ from tests.registry.evidence import interval
 from tests.registry.workspace import finished
 from xrl.__main__ import app
 from xrl.errors import RegistryError
+from xrl.registry.bundle import open_bundle
+from xrl.registry.store import Store
+from xrl.tracking import Run, log_run
 
 
 @pytest.fixture
@@ -67,3 +70,23 @@ def test_a_refusal_is_a_green_run_that_shows_figure_bound_and_reason(here: Path)
 def test_an_unknown_model_is_an_error(here: Path) -> None:
     assert isinstance(xrl("rollback", "--model", "xrl-nothing").exception, RegistryError)
     assert "no challenger waits for the gate in xrl-nothing" in said("gate", "--model", "xrl-nothing")
+
+
+def test_a_champion_that_cannot_be_read_stops_its_own_model_alone(here: Path) -> None:
+    said("register", "--root", workspace(here, "one"))
+    said("gate")
+    said("promote")
+    store = Store(f"sqlite:///{here / 'mlflow.db'}")
+    champion = store.aliased("xrl-planted", "champion")
+    assert champion is not None
+    uri = store.client.get_run(champion.run_id).info.artifact_uri.removeprefix("file://")
+    (Path(uri) / "bundle" / "track.parquet").write_bytes(b"damaged")
+    said("register", "--root", workspace(here, "two", seed=1))
+    other = open_bundle(Path(workspace(here, "other", seed=2)) / "stages" / "bundle")
+    run = Run("xrl-zoo", "test", {}, {}, {}, {"bundle": other.path})
+    store.create("xrl-zoo", log_run(store.client, store.url, run), {"digest": other.digest})
+    result = xrl("gate", "--pending")
+    assert "xrl-zoo version 1: promote" in result.stdout
+    assert isinstance(result.exception, RegistryError)
+    assert "xrl-planted version 2 is not judged: the champion, xrl-planted version 1" in str(result.exception)
+    assert "gate" not in store.version("xrl-planted", "2").tags
