@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import zip_longest
 
 from rich.console import Console
 
@@ -19,7 +20,7 @@ from ops.environment import PASSWORDS, ROOT, VAR
 from ops.outcome import Outcome, champion, outcome
 from ops.service_call import ask, served_version
 from ops.summary import print_answers, print_outcome
-from ops.watch import follow, wait_for
+from ops.watch import Meanwhile, follow, wait_for
 from xrl.config import Config, Settings, load_config
 from xrl.errors import ConfigError
 
@@ -45,6 +46,10 @@ class Job:
     preset: str
     as_of: datetime
 
+    @property
+    def start(self) -> datetime:
+        return self.as_of - timedelta(days=self.days)
+
 
 def run(current: Settings, demo: Demo) -> int:
     """Run every job; returns 0 whatever the gate decides, since a refusal is a result.
@@ -62,8 +67,10 @@ def run(current: Settings, demo: Demo) -> int:
     with _servers(current, console):
         airflow = Airflow(current.airflow_url)
         airflow.wait_for_dags({"market_data", "retrain", "promote"})
-        for job in jobs(load_config(ROOT / "params.yaml"), demo):
-            outcomes.append(_one_world(current, airflow, job, console))
+        queue = jobs(load_config(ROOT / "params.yaml"), demo)
+        pulls = _Pulls(airflow)
+        for job, following in zip_longest(queue, queue[1:]):
+            outcomes.append(_one_world(current, pulls, job, following, console))
         seconds = time.monotonic() - begin
         _record(outcomes, seconds)
         console.rule("addresses")
@@ -94,17 +101,40 @@ def _time(text: str) -> datetime:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-def _one_world(current: Settings, airflow: Airflow, job: Job, console: Console) -> Outcome:
-    start = job.as_of - timedelta(days=job.days)
+class _Pulls:
+    """Each world's run of market_data, triggered once."""
+
+    def __init__(self, airflow: Airflow) -> None:
+        self.airflow = airflow
+        self.runs: dict[str, str] = {}
+
+    def of(self, job: Job) -> str:
+        if job.world not in self.runs:
+            interval = {"start": f"{job.start:%Y-%m-%d}", "end": f"{job.as_of:%Y-%m-%d}"}
+            about = {"world": job.world, "symbols": list(job.symbols), **interval}
+            self.runs[job.world] = self.airflow.trigger("market_data", about, _run_id(job))
+        return self.runs[job.world]
+
+
+def _run_id(job: Job) -> str:
+    return f"demo-{job.world}-{datetime.now(UTC):%Y%m%dT%H%M%S}"
+
+
+def _one_world(
+    current: Settings, pulls: _Pulls, job: Job, following: Job | None, console: Console
+) -> Outcome:
+    airflow, start = pulls.airflow, job.start
     console.rule(f"{job.world}: {len(job.symbols)} symbols, {start:%Y-%m-%d} to {job.as_of:%Y-%m-%d}")
-    run_id = f"demo-{job.world}-{datetime.now(UTC):%Y%m%dT%H%M%S}"
+    run_id = _run_id(job)
     champion_before = champion(current, job.world)
     common = {"world": job.world, "symbols": list(job.symbols)}
-    interval = {"start": f"{start:%Y-%m-%d}", "end": f"{job.as_of:%Y-%m-%d}"}
-    follow(airflow, "market_data", airflow.trigger("market_data", {**common, **interval}, run_id), console)
+    follow(airflow, "market_data", pulls.of(job), console)
 
+    # From the stage oof on, one core is idle: the next world's market is pulled then.
+    pull_next = Meanwhile("oof", lambda: pulls.of(following)) if following else None
     recipe = {"days": job.days, "preset": job.preset, "as_of": f"{job.as_of:%Y-%m-%dT%H:%M:%SZ}"}
-    follow(airflow, "retrain", airflow.trigger("retrain", {**common, **recipe}, run_id), console)
+    retrained = airflow.trigger("retrain", {**common, **recipe}, run_id)
+    follow(airflow, "retrain", retrained, console, pull_next)
 
     judged = wait_for("the promotion", lambda: airflow.run_after_event("promote", run_id), timeout_s=60)
     follow(airflow, "promote", judged, console)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 
@@ -13,7 +13,16 @@ POLL_S = 1.0
 _ENDED = ("success", "failed", "skipped", "upstream_failed", "removed")
 
 
-def follow(airflow: Airflow, dag: str, run_id: str, console: Console) -> None:
+class Meanwhile(NamedTuple):
+    """What to start beside a run, once its task `after` is done."""
+
+    after: str
+    start: Callable[[], object]
+
+
+def follow(
+    airflow: Airflow, dag: str, run_id: str, console: Console, meanwhile: Meanwhile | None = None
+) -> None:
     """Print each task as it ends, with its seconds, until the run ends.
 
     Raises:
@@ -26,6 +35,9 @@ def follow(airflow: Airflow, dag: str, run_id: str, console: Console) -> None:
             tasks = airflow.tasks(dag, run_id)
             for task in tasks:
                 _tell(task, told, console)
+                if meanwhile and (task["task_id"], task["state"]) == (meanwhile.after, "success"):
+                    meanwhile.start()
+                    meanwhile = None
             if state in FINISHED:
                 break
             status.update(_now(dag, tasks, time.monotonic() - begin))
