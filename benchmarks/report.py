@@ -30,7 +30,6 @@ _PACKAGES = (
     "great-expectations",
     "dvc",
 )
-_ABOUT = ("machine", "date")
 
 
 def machine() -> dict[str, Any]:

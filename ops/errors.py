@@ -7,9 +7,5 @@ class ServerError(XrlError):
     """A server cannot start, did not become ready, or its port is taken."""
 
 
-class SetupError(XrlError):
-    """The environment does not hold what pyproject.toml and requirements.lock say."""
-
-
 class AirflowError(XrlError):
     """Airflow refused a request, or a run failed."""

@@ -60,11 +60,6 @@ def probability_columns(model: str) -> tuple[str, str, str]:
     return sell, hold, buy
 
 
-def embedding_columns(expert: str, width: int = EMBEDDING_WIDTH) -> tuple[str, ...]:
-    """Names of an expert's embedding columns, `pattern_e000` ... `pattern_e255`."""
-    return tuple(f"{expert}_e{i:03d}" for i in range(width))
-
-
 #: Discrete actions of the policy; buy and sell set a target exposure, increase and reduce move it by 0.5x.
 ACTIONS: Final = (
     "hold",

@@ -10,7 +10,6 @@ from xrl.account.compiled import njit
 from xrl.columns import ACTIONS
 
 HOLD_ACTION = ACTIONS.index("hold")
-CLOSE_ACTION = ACTIONS.index("close")
 INCREASE_ACTION = ACTIONS.index("increase")
 REDUCE_ACTION = ACTIONS.index("reduce")
 #: What increase and reduce move the target by, in multiples of equity.

@@ -71,14 +71,20 @@ def _window_sums(x: Array, window: int) -> Array:
 
 
 @njit(cache=True)
+def _mean(x: Array, t: int, window: int) -> float:
+    """Mean of the `window` values up to and with x[t], summed from the oldest on."""
+    total = 0.0
+    for s in range(t - window + 1, t + 1):
+        total += x[s]
+    return total / window
+
+
+@njit(cache=True)
 def rolling_std(x: Array, window: int) -> Array:
     """Population standard deviation of the last `window` values, two passes a window; NaN at the start."""
     out = np.full(x.shape[0], np.nan)
     for t in range(window - 1, x.shape[0]):
-        mean = 0.0
-        for s in range(t - window + 1, t + 1):
-            mean += x[s]
-        mean /= window
+        mean = _mean(x, t, window)
         squares = 0.0
         for s in range(t - window + 1, t + 1):
             squares += (x[s] - mean) * (x[s] - mean)
@@ -91,10 +97,7 @@ def rolling_mean_deviation(x: Array, window: int) -> Array:
     """Mean absolute deviation from the mean of the last `window` values; NaN at the start."""
     out = np.full(x.shape[0], np.nan)
     for t in range(window - 1, x.shape[0]):
-        mean = 0.0
-        for s in range(t - window + 1, t + 1):
-            mean += x[s]
-        mean /= window
+        mean = _mean(x, t, window)
         deviation = 0.0
         for s in range(t - window + 1, t + 1):
             deviation += abs(x[s] - mean)
