@@ -173,7 +173,12 @@ def _servers(current: Settings, console: Console) -> Iterator[None]:
 
 
 def _record(outcomes: list[Outcome], seconds: float) -> None:
-    worlds = {result.world: "champion" if result.is_champion else "refused" for result in outcomes}
+    worlds = {
+        result.world: "already champion"
+        if result.was_champion
+        else ("champion" if result.is_champion else "refused")
+        for result in outcomes
+    }
     aside = VAR / "demo.json.tmp"
     aside.write_text(json.dumps({"seconds": round(seconds, 1), "worlds": worlds}, indent=1) + "\n")
     aside.replace(VAR / "demo.json")

@@ -59,7 +59,7 @@ def test_without_a_run_in_the_checkout_nothing_is_said_of_the_pipeline(tmp_path:
     assert pipeline.measure(tmp_path) == {}
 
 
-def test_only_a_demo_of_both_worlds_counts(tmp_path: Path):
+def test_only_a_demo_that_trained_both_worlds_counts(tmp_path: Path):
     record = tmp_path / "var" / "demo.json"
     record.parent.mkdir()
     record.write_text(json.dumps({"seconds": 300.0, "worlds": {"replay": "refused"}}))
@@ -68,6 +68,10 @@ def test_only_a_demo_of_both_worlds_counts(tmp_path: Path):
         json.dumps({"seconds": 300.0, "worlds": {"planted": "champion", "random_walk": "refused"}})
     )
     assert pipeline.measure(tmp_path) == {"pipeline.demo_s": 300.0}
+    record.write_text(
+        json.dumps({"seconds": 30.0, "worlds": {"planted": "already champion", "random_walk": "refused"}})
+    )
+    assert pipeline.measure(tmp_path) == {}
 
 
 def test_one_group_joins_the_figures_of_the_others(tmp_path: Path):
