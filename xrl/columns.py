@@ -34,6 +34,10 @@ OPEN_INTEREST: Final = "open_interest"
 OPEN_INTEREST_VALUE: Final = "open_interest_value"
 OPEN_INTEREST_TABLE: Final = (TIMESTAMP, OPEN_INTEREST, OPEN_INTEREST_VALUE)
 
+# Taker volume history, in base coins: what takers bought and sold in the hour that opens at the timestamp.
+TAKER_SELL_VOLUME: Final = "taker_sell_volume"
+TAKER_VOLUME_TABLE: Final = (TIMESTAMP, TAKER_BUY_VOLUME, TAKER_SELL_VOLUME)
+
 #: One symbol's input to features, backtest and service: candles joined with what was settled or last known.
 #: `funding_rate` is the sum of rates settled within [open, close) of the bar and NaN where none was;
 #: `open_interest` is the last value known at the bar's close and NaN where unknown.

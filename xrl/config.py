@@ -20,11 +20,15 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
 
 
+Venue = Literal["binance", "bybit", "okx"]
+
+
 class MarketParams(_Section):
     """Which market a run is about. `name` is the store's folder and the registered model's suffix."""
 
     name: str = Field(pattern=r"^[a-z0-9_]+$")
     source: Literal["sandbox", "live"]
+    venue: Venue
     world: Literal["planted", "random_walk", "replay"] | None
     world_seed: int
     symbols: tuple[str, ...] = Field(min_length=1)
@@ -45,6 +49,22 @@ class MarketParams(_Section):
 def model_name(market: str) -> str:
     """Name in the model registry of a market's model, `random_walk` -> `xrl-random-walk`."""
     return "xrl-" + market.replace("_", "-")
+
+
+class PullParams(_Section):
+    """How a pull talks to the venue; no stage depends on it."""
+
+    connections: int = Field(ge=1, le=32)
+    settle_s: float = Field(ge=0)
+    overlap_bars: int = Field(ge=0)
+    refills: int = Field(ge=0)
+    batch_rows: int = Field(ge=1000)
+
+
+class ValidationParams(_Section):
+    """Bounds and severities of the rules that every batch must meet; no stage depends on it."""
+
+    severity: dict[str, Literal["stop", "warn"]]
 
 
 class SnapshotParams(_Section):
@@ -174,6 +194,8 @@ class Config(_Section):
     """All of params.yaml."""
 
     market: MarketParams
+    pull: PullParams
+    validation: ValidationParams
     snapshot: SnapshotParams
     features: FeatureParams
     labels: LabelParams
