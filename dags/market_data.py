@@ -1,19 +1,19 @@
-"""Pull the market: one task for each symbol, every day after midnight UTC, or any interval by hand."""
+"""Pull the market: every day after midnight UTC, or any interval by hand."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import yaml
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.sdk import Asset, CronTriggerTimetable, Param, dag, task
+from airflow.sdk import Asset, CronTriggerTimetable, Param, dag
 
 ROOT = Path(__file__).resolve().parents[1]
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
-MARKET, DAYS = PARAMS["market"], PARAMS["snapshot"]["days"]
+MARKET = PARAMS["market"]
+VENUES = ["binance", "bybit", "okx"]
 WORLDS = ["planted", "random_walk", "replay", "live"]
 DAY = r"^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2})?Z)?$"
 
@@ -28,6 +28,7 @@ DAY = r"^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2})?Z)?$"
     max_active_runs=4,
     default_args={"retries": 3, "retry_delay": timedelta(seconds=20), "retry_exponential_backoff": True},
     params={
+        "venue": Param(MARKET["venue"], enum=VENUES, description="Exchange, or its dialect in the sandbox."),
         "world": Param(
             MARKET["world"] or "live", enum=WORLDS, description="Sandbox world, or the live exchange."
         ),
@@ -36,7 +37,6 @@ DAY = r"^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2})?Z)?$"
             type="array",
             minItems=1,
             items={"type": "string", "pattern": "^[A-Z0-9]+$"},
-            description="One task is mapped over each.",
         ),
         "start": Param(
             None,
@@ -54,41 +54,36 @@ DAY = r"^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2})?Z)?$"
     tags=["xrl"],
     doc_md="""
 ### Market data
-Pulls candles, funding and open interest of each symbol into the Parquet store, behind a Great Expectations
-suite: a batch that fails is quarantined with a report and stops the flow; history stays as it was. A pull
-is incremental and idempotent: only missing hours are fetched, and the same interval gives the same files. A
-scheduled run looks back over all the days that a retraining asks for, so that days it missed are made up for.
+Pulls candles, funding, open interest and taker volume of every symbol into the Parquet store, behind Great
+Expectations suites. A batch that fails is quarantined with a report, history stays as it was, and the run is
+red with that report in its log. A pull is incremental and idempotent: only what is missing is fetched, and the
+same interval gives the same files. A scheduled run looks back over all the days that a retraining asks for, so
+days it missed are made up for and gaps are asked for again.
 
 **By hand**: `{"world": "planted", "symbols": ["BTCUSDT"], "start": "2024-01-01", "end": "2025-01-01"}`.
 **Back-fill**: the same, or `airflow backfill create --dag-id market_data --from-date ... --to-date ...`.
 """,
 )
 def market_data() -> None:
-    @task(doc_md="The interval to pull: from the parameters, else all that a retraining asks for.")
-    def plan(
-        params: dict[str, Any], dag_run: Any, data_interval_end: datetime | None = None
-    ) -> list[dict[str, str]]:
-        until = (data_interval_end or dag_run.run_after).astimezone(UTC)
-        midnight = until.replace(hour=0, minute=0, second=0, microsecond=0)
-        end = params["end"] or midnight.strftime("%Y-%m-%d")
-        # Not yesterday alone: a pull fetches only what is missing, so a day on which this machine slept is
-        # made up for, and a new store is filled.
-        history = datetime.fromisoformat(end) - timedelta(days=DAYS)
-        start = params["start"] or history.strftime("%Y-%m-%d")
-        if start >= end:
-            raise ValueError(f"`start` must be before `end`; received {start} >= {end}")
-        interval = {"WORLD": params["world"], "START": start, "END": end}
-        return [{**interval, "SYMBOL": symbol} for symbol in params["symbols"]]
-
-    pull = BashOperator.partial(
+    # One task for all symbols: they share the venue's rate limit and one validation run a table. The command
+    # goes on with the other symbols when one fails, and a retry asks for what is still missing alone.
+    pull = BashOperator(
         task_id="pull",
-        bash_command='exec xrl pull --world "$WORLD" --symbol "$SYMBOL" --start "$START" --end "$END"',
+        bash_command='exec xrl pull --venue "$VENUE" --world "$WORLD" --symbols "$SYMBOLS" '
+        '${START:+--start "$START"} --end "$END"',
+        env={
+            "VENUE": "{{ params.venue }}",
+            "WORLD": "{{ params.world }}",
+            "SYMBOLS": "{{ params.symbols | join(',') }}",
+            "START": "{{ params.start or '' }}",
+            "END": "{{ params.end or (data_interval_end or dag_run.run_after).strftime('%Y-%m-%d') }}",
+        },
         cwd=str(ROOT),
         append_env=True,
         do_xcom_push=False,
-        map_index_template="{{ task.env['SYMBOL'] }}",
-        doc_md="Exchange -> Great Expectations -> Parquet store, one symbol.",
-    ).expand(env=plan())
+        doc_md="Exchange -> Great Expectations -> Parquet store, every symbol. Red when a batch is refused or "
+        "bars are missing: the log holds the report, and the next pull asks again.",
+    )
 
     pull >> EmptyOperator(task_id="updated", outlets=[Asset("xrl-market")])
 

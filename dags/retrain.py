@@ -19,6 +19,7 @@ from airflow.sdk import Asset, CronTriggerTimetable, Param, dag
 ROOT = Path(__file__).resolve().parents[1]
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+VENUES = ["binance", "bybit", "okx"]
 WORLDS = ["planted", "random_walk", "replay", "live"]
 WORKSPACE = "{{ ti.xcom_pull(task_ids='workspace') }}"
 
@@ -92,6 +93,7 @@ def _looked_up(dotted: str, context: Any) -> Any:
     max_active_runs=2,
     default_args={"retries": 3, "retry_delay": timedelta(seconds=10)},
     params={
+        "venue": Param(PARAMS["market"]["venue"], enum=VENUES),
         "world": Param(
             PARAMS["market"]["world"] or "live",
             enum=WORLDS,
@@ -132,10 +134,11 @@ Every Monday, or by hand with parameters, e.g.
 def retrain() -> None:
     workspace = BashOperator(
         task_id="workspace",
-        bash_command='exec xrl workspace --run-id "$RUN_ID" --world "$WORLD" --symbols "$SYMBOLS" '
-        '--days "$DAYS" --preset "$PRESET" --as-of "$AS_OF"',
+        bash_command='exec xrl workspace --run-id "$RUN_ID" --venue "$VENUE" --world "$WORLD" '
+        '--symbols "$SYMBOLS" --days "$DAYS" --preset "$PRESET" --as-of "$AS_OF"',
         env={
             "RUN_ID": "{{ run_id }}",
+            "VENUE": "{{ params.venue }}",
             "WORLD": "{{ params.world }}",
             "SYMBOLS": "{{ params.symbols | join(',') }}",
             "DAYS": "{{ params.days }}",

@@ -16,6 +16,7 @@ from xrl.workspace import Request, folder_name, open_workspace, overridden
 ROOT = Path(__file__).resolve().parents[1]
 REQUEST = Request(
     run_id="manual__2026-10-01T00:00:00+00:00",
+    venue="binance",
     world="random_walk",
     symbols=("BTCUSDT", "ETHUSDT"),
     days=30,
@@ -145,6 +146,16 @@ def test_live_means_the_venue_and_no_world() -> None:
     ]
 
     assert (market["name"], market["source"], market["world"]) == ("binance_perp", "live", None)
+
+
+def test_another_venue_has_a_store_and_a_model_of_its_own() -> None:
+    text = (ROOT / "params.yaml").read_text()
+    okx = replace(REQUEST, venue="okx")
+    names = [
+        yaml.safe_load(overridden(text, request))["market"]["name"]
+        for request in (REQUEST, okx, replace(okx, world="live"))
+    ]
+    assert names == ["random_walk", "okx_random_walk", "okx_perp"]
 
 
 def test_different_runs_get_different_folders() -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xrl.config import Config, load_config, load_settings
+from xrl.config import Config, chosen_venue, load_config, load_settings
 from xrl.environment import apply_environment
 from xrl.errors import ConfigError, RegistryError, XrlError
 from xrl.paths import Paths
@@ -108,6 +108,7 @@ def workspace(
     days: Annotated[int, typer.Option(help="Length of history.")],
     preset: Annotated[str, typer.Option(help="Preset of the experts.")],
     as_of: Annotated[datetime, typer.Option(help="Candles closed by then, UTC.", formats=_TIMES)],
+    venue: Annotated[str | None, typer.Option(help="binance, bybit or okx; default: params.yaml's.")] = None,
 ) -> None:
     """Open a retraining's own checkout at the current commit and print its folder."""
     from xrl.workspace import Request, open_workspace
@@ -115,6 +116,7 @@ def workspace(
     settings = load_settings()
     request = Request(
         run_id=run_id,
+        venue=chosen_venue(venue, _here()[0]),
         world=world,
         symbols=tuple(symbol.strip() for symbol in symbols.split(",") if symbol.strip()),
         days=days,

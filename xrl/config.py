@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, cast, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -44,6 +44,29 @@ class MarketParams(_Section):
     def model_name(self) -> str:
         """Name in the model registry, e.g. `xrl-random-walk`."""
         return model_name(self.name)
+
+
+def market_name(venue: Venue, world: str | None) -> str:
+    """Folder of the store of a sandbox world, or of the live venue for None: `binance_perp`, `planted`,
+    `okx_planted`.
+    """
+    if world is None:
+        return f"{venue}_perp"
+    return world if venue == "binance" else f"{venue}_{world}"
+
+
+def chosen_venue(name: str | None, config: "Config") -> Venue:
+    """The venue called `name`; params.yaml's for None.
+
+    Raises:
+        ConfigError: no such venue.
+    """
+    if name is None:
+        return config.market.venue
+    for venue in get_args(Venue):
+        if name == venue:
+            return cast(Venue, venue)
+    raise ConfigError(f"`--venue` must be one of {', '.join(get_args(Venue))}; received {name!r}")
 
 
 def model_name(market: str) -> str:

@@ -23,12 +23,11 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.representer import RoundTripRepresenter
 
-from xrl.config import load_config
+from xrl.config import Venue, load_config, market_name
 from xrl.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
-LIVE_MARKET = "binance_perp"
 _SYMBOL = re.compile(r"^[A-Z0-9]{3,30}$")
 
 
@@ -37,6 +36,7 @@ class Request:
     """One retraining: `world` is a sandbox world or `live`; candles closed by `as_of` (UTC) are used."""
 
     run_id: str
+    venue: Venue
     world: str
     symbols: tuple[str, ...]
     days: int
@@ -93,10 +93,11 @@ def overridden(text: str, request: Request) -> str:
     yaml.preserve_quotes = True
     yaml.width = 120
     document: Any = yaml.load(text)
-    live = request.world == "live"
-    document["market"]["name"] = LIVE_MARKET if live else request.world
-    document["market"]["source"] = "live" if live else "sandbox"
-    document["market"]["world"] = None if live else request.world
+    world = None if request.world == "live" else request.world
+    document["market"]["name"] = market_name(request.venue, world)
+    document["market"]["source"] = "live" if world is None else "sandbox"
+    document["market"]["venue"] = request.venue
+    document["market"]["world"] = world
     document["market"]["symbols"][:] = list(request.symbols)
     document["snapshot"]["days"] = request.days
     document["snapshot"]["as_of"] = request.as_of.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
