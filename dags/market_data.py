@@ -55,10 +55,10 @@ DAY = r"^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2})?Z)?$"
     doc_md="""
 ### Market data
 Pulls candles, funding, open interest and taker volume of every symbol into the Parquet store, behind Great
-Expectations suites. A batch that fails is quarantined with a report, history stays as it was, and the run is
-red with that report in its log. A pull is incremental and idempotent: only what is missing is fetched, and the
-same interval gives the same files. A scheduled run looks back over all the days that a retraining asks for, so
-days it missed are made up for and gaps are asked for again.
+Expectations suites. A batch that fails is quarantined with a report, history stays as it was, and the run
+is red with that report in its log. A pull is incremental and idempotent: only what is missing is fetched,
+and the same interval gives the same files. A scheduled run looks back over all the days that a retraining
+asks for, so days it missed are made up for and gaps are asked for again.
 
 **By hand**: `{"world": "planted", "symbols": ["BTCUSDT"], "start": "2024-01-01", "end": "2025-01-01"}`.
 **Back-fill**: the same, or `airflow backfill create --dag-id market_data --from-date ... --to-date ...`.
