@@ -81,8 +81,8 @@ def market_data() -> None:
         cwd=str(ROOT),
         append_env=True,
         do_xcom_push=False,
-        doc_md="Exchange -> Great Expectations -> Parquet store, every symbol. Red when a batch is refused or "
-        "bars are missing: the log holds the report, and the next pull asks again.",
+        doc_md="Exchange -> Great Expectations -> store, every symbol. Red when a batch is refused or bars "
+        "are missing: the log holds the report, and the next pull asks again.",
     )
 
     pull >> EmptyOperator(task_id="updated", outlets=[Asset("xrl-market")])
