@@ -85,9 +85,29 @@ class PullParams(_Section):
 
 
 class ValidationParams(_Section):
-    """Bounds and severities of the rules that every batch must meet; no stage depends on it."""
+    """Bounds and severities of the rules that every batch must meet; no stage depends on it.
+
+    Moves are |log ratios|. Each rule on a price lets it move by its own bound or by `sigmas` recent
+    volatilities, whichever is more.
+    """
 
     severity: dict[str, Literal["stop", "warn"]]
+    sigmas: float = Field(gt=0)
+    max_jump: float = Field(gt=0)
+    max_gap: float = Field(gt=0)
+    max_spike: float = Field(gt=0)
+    max_wick: float = Field(gt=0)
+    max_venue_gap: float = Field(gt=0)
+    max_open_interest_jump: float = Field(gt=0)
+    max_volume_ratio: float = Field(gt=1)
+    quote_tolerance: float = Field(ge=0, lt=1)
+    frozen_warn_bars: int = Field(ge=2)
+    frozen_stop_bars: int = Field(ge=2)
+    quiet_warn_hours: float = Field(gt=0)
+    quiet_stop_hours: float = Field(gt=0)
+    max_funding_rate: float = Field(gt=0)
+    warn_history_days: float = Field(ge=0)
+    min_history_days: float = Field(ge=0)
 
 
 class SnapshotParams(_Section):
