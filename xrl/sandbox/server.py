@@ -1,40 +1,58 @@
-"""The sandbox exchange: Binance USD-M futures' public REST API on localhost, one path prefix per world.
+"""The sandbox exchange: the public REST APIs of Binance USD-M, Bybit and OKX on localhost, one path prefix
+per world, all three with the same rows.
 
-Enters: HTTP requests as the real ccxt client sends them. Leaves: answers and errors in Binance's own form
-(`{"code": -1121, "msg": "Invalid symbol."}` with status 400).
+Enters: HTTP requests as the real ccxt clients send them. Leaves: answers and errors in the venue's own form.
+`GET /_clock` tells the exchange's time; `PUT /_clock` with `{"now": "2024-06-01T10:20:00Z"}` stops it there,
+with `{"now": null}` lets it go.
 """
 
+import json
 import socket
 from collections.abc import Callable
+from typing import Any
 
 import pandas as pd
 import uvicorn
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from xrl.errors import ConfigError, ExchangeError
-from xrl.sandbox.api import Api, Query, Venue, VenueError
+from xrl.sandbox.binance import Binance
+from xrl.sandbox.bybit import Bybit
+from xrl.sandbox.clock import Clock
+from xrl.sandbox.dialect import Dialect, Malformed, Question, Refusal
+from xrl.sandbox.okx import Okx
+from xrl.sandbox.venue import Venue
 
-Clock = Callable[[], pd.Timestamp]
 
-
-def application(venue: Venue, clock: Clock | None = None) -> Starlette:
+def application(venue: Venue, clock: Callable[[], pd.Timestamp] | None = None) -> Starlette:
     """The exchange as an ASGI application; `clock` says what time it is there (default: the wall clock)."""
-    now = clock or (lambda: pd.Timestamp.now("UTC"))
-    api = Api(venue, lambda: int(now().timestamp() * 1000))
-    endpoints = {
-        "/fapi/v1/ping": api.ping,
-        "/fapi/v1/time": api.time,
-        "/fapi/v1/exchangeInfo": api.exchange_info,
-        "/fapi/v1/klines": api.klines,
-        "/fapi/v1/fundingRate": api.funding_rate,
-        "/futures/data/openInterestHist": api.open_interest,
-    }
-    routes = [Route("/{world}" + path, _answer(venue, endpoint)) for path, endpoint in endpoints.items()]
-    return Starlette(routes=routes, exception_handlers={404: _unknown_path})
+    now = Clock(clock)
+    speakers: tuple[Dialect, ...] = (Binance(venue), Bybit(venue), Okx(venue))
+    spoken = {path: (dialect, endpoint) for dialect in speakers for path, endpoint in dialect.paths.items()}
+
+    async def answer(request: Request) -> Response:
+        world, path = request.path_params["world"], "/" + request.path_params["path"]
+        if path not in spoken:
+            return _json({"code": -5000, "msg": f"Path {request.url.path} is not served."}, 404)
+        if world not in venue.worlds:
+            message = f"No world {world!r} here; there are {list(venue.worlds)}."
+            return _json({"code": -4000, "msg": message}, 404)
+        question = Question(world, request.query_params, int(now().timestamp() * 1000))
+        return _answer(*spoken[path], question)
+
+    async def time(request: Request) -> Response:
+        if request.method == "PUT":
+            try:
+                now.set(_moment(await request.body()))
+            except ConfigError as error:
+                return _json({"msg": str(error)}, 422)
+        return _json({"now": now().isoformat()})
+
+    routes = [Route("/_clock", time, methods=["GET", "PUT"]), Route("/{world}/{path:path}", answer)]
+    return Starlette(routes=routes)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -56,29 +74,44 @@ def listen(host: str, port: int) -> socket.socket:
     return sock
 
 
-def server(venue: Venue, clock: Clock | None = None) -> uvicorn.Server:
-    """A server to `run(sockets=[listen(host, port)])`; set `should_exit` to stop it."""
+def server(venue: Venue, clock: Callable[[], pd.Timestamp] | None = None) -> uvicorn.Server:
+    """A server to `run(sockets=[listen(host, port)])`; set `should_exit` to stop it.
+
+    With uvloop and httptools, which uvicorn takes where they are installed, head and body of an answer leave
+    in one write; two would cost a client 40 ms (Nagle's algorithm and delayed acknowledgements).
+    """
     config = uvicorn.Config(
-        application(venue, clock), log_level="warning", access_log=False, lifespan="off", ws="none"
+        application(venue, clock),
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        ws="none",
+        timeout_keep_alive=60,
     )
     return uvicorn.Server(config)
 
 
-def _answer(venue: Venue, endpoint: Callable[[str, Query], object]) -> Callable[[Request], JSONResponse]:
-    def respond(request: Request) -> JSONResponse:
-        world = request.path_params["world"]
-        try:
-            if world not in venue.worlds:
-                raise VenueError(-4000, f"No world {world!r} here; there are {list(venue.worlds)}.", 404)
-            return JSONResponse(endpoint(world, dict(request.query_params)))
-        except VenueError as error:
-            return JSONResponse({"code": error.code, "msg": error.message}, status_code=error.status)
-        except ExchangeError as error:
-            return JSONResponse({"code": -1121, "msg": str(error)}, status_code=400)
-
-    return respond
+def _answer(dialect: Dialect, endpoint: Callable[[Question], bytes], question: Question) -> Response:
+    try:
+        return Response(endpoint(question), media_type="application/json")
+    except Refusal as refused:
+        refusal = refused
+    except Malformed as name:
+        refusal = dialect.malformed(str(name), question)
+    except ExchangeError as error:
+        refusal = dialect.unavailable(str(error), question)
+    return _json(refusal.body, refusal.status)
 
 
-async def _unknown_path(request: Request, error: Exception) -> JSONResponse:
-    status = error.status_code if isinstance(error, HTTPException) else 404
-    return JSONResponse({"code": -5000, "msg": f"Path {request.url.path} is not served."}, status_code=status)
+def _moment(body: bytes) -> str | None:
+    try:
+        value: Any = json.loads(body)["now"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError('the body must be {"now": "2024-06-01T10:20:00Z"} or {"now": null}') from error
+    if value is not None and not isinstance(value, str):
+        raise ConfigError(f"`now` must be a time as text, or null; received {value!r}")
+    return value
+
+
+def _json(body: Any, status: int = 200) -> JSONResponse:
+    return JSONResponse(body, status_code=status)
