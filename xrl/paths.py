@@ -37,6 +37,10 @@ class Paths:
     def quarantine(self, name: str) -> Path:
         return Path(os.environ.get("XRL_DATA_DIR", self.data)) / "quarantine" / name
 
+    def journal(self, name: str) -> Path:
+        """What pulls remember of one market beside its rows; outside the store, on which DVC depends."""
+        return Path(os.environ.get("XRL_DATA_DIR", self.data)) / "journal" / name
+
     @property
     def stages(self) -> Path:
         return self.root / "stages"

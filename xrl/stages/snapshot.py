@@ -13,7 +13,8 @@ import pandas as pd
 from xrl import columns as c
 from xrl.config import Config, SnapshotParams
 from xrl.errors import DataError
-from xrl.market.pull import HOUR, missing_spans
+from xrl.market import spans
+from xrl.market.spans import HOUR
 from xrl.market.store import Store
 from xrl.paths import Paths
 from xrl.stages.aside import aside, write_json
@@ -68,7 +69,7 @@ def check_history(
     pull = f"run `xrl pull --symbol {symbol} --start {_date(start)} --end {_date(end)}`"
     if stored.empty:
         raise DataError(f"{symbol}: no candles from {start} to {end} in the store; {pull}")
-    gaps = missing_spans(stored, stored.iloc[0], end)
+    gaps = spans.missing(stored, stored.iloc[0], end, HOUR)
     if gaps:
         hours = sum(int((last - first) / HOUR) for first, last in gaps)
         raise DataError(
