@@ -6,6 +6,7 @@ Answers are the venues' own documented examples unless said otherwise.
 import math
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -15,16 +16,25 @@ from tests.market.conftest import utc
 from xrl import columns as c
 from xrl.errors import ConfigError
 from xrl.market import tables
-from xrl.market.dialects import DIALECTS, binance, bybit, dialect, okx
+from xrl.market.dialects import DIALECTS, Dialect, binance, bybit, dialect, okx
 from xrl.market.dialects.listing import RENAMED, Listing, advice, remark
-from xrl.market.dialects.page import Malformed, frame
-from xrl.market.dialects.walk import Paging, walk
+from xrl.market.dialects.page import Malformed, table
+from xrl.market.dialects.walk import Paging, gathered, walk
+from xrl.market.rows import Rows, to_frame
 
 HOUR_MS = 3_600_000
 
 
 def ms(text: str) -> int:
     return int(utc(text).timestamp() * 1000)
+
+
+def read(venue: Dialect, kind: str, answer: object) -> pd.DataFrame:
+    """An answer's rows as the frame that leaves the client."""
+    page = to_frame(kind, venue.read(kind, answer))
+    tables.check_schema(page, kind, "a page")
+    tables.check_schema(page, kind, "a page")
+    return page
 
 
 # Answers
@@ -35,8 +45,7 @@ def test_a_binance_kline_fills_every_column_in_base_coins():
         [1499040000000, "0.01634790", "0.80000000", "0.01575800", "0.01577100", "148976.11427815",
          1499644799999, "2434.19055334", 308, "1756.87402397", "28.46694368", "17928899.62484339"]
     ]  # fmt: skip
-    row = binance.read("1h", answer)
-    tables.check_schema(row, "1h", "a page")
+    row = read(binance, "1h", answer)
     assert row.iloc[0].tolist() == [
         utc("2017-07-03"), 0.0163479, 0.8, 0.015758, 0.015771, 148976.11427815, 2434.19055334, 308.0,
         1756.87402397, 28.46694368,
@@ -55,8 +64,7 @@ def test_a_bybit_kline_has_turnover_and_neither_trades_nor_takers():
             ],
         },
     }
-    rows = bybit.read("1h", answer)
-    tables.check_schema(rows, "1h", "a page")
+    rows = read(bybit, "1h", answer)
     assert rows[c.TIMESTAMP].tolist() == [utc("2022-12-09 17:00"), utc("2022-12-09 18:00")]  # oldest first
     assert rows[[*c.OHLCV, c.QUOTE_VOLUME]].iloc[1].tolist() == [17071, 17073, 17027, 17055.5, 15.7, 268611.5]
     assert rows[[c.TRADES, c.TAKER_BUY_VOLUME, c.TAKER_BUY_QUOTE_VOLUME]].isna().all(axis=None)
@@ -72,7 +80,7 @@ def test_an_okx_candle_counts_coins_not_contracts():
             ["1678928700000", "24324.1", "24347.6", "24321.7", "24341.4", contracts, coins, "350508", "1"],
         ],
     }
-    rows = okx.read("1m", answer)
+    rows = read(okx, "1m", answer)
     assert rows[c.TIMESTAMP].tolist() == [utc("2023-03-16 01:05")]  # the open bar is left out
     assert rows[c.VOLUME].iloc[0] == float(coins)
     assert rows[c.VOLUME].iloc[0] == pytest.approx(float(contracts) * contract_value)
@@ -95,9 +103,9 @@ def test_funding_is_what_was_paid():
              "realizedRate": "0.0000746572360545"}
         ],
     }  # fmt: skip
-    assert binance.read("funding", at_binance).values.tolist() == [[utc("2019-10-09 08:00"), -0.0375]]
-    assert bybit.read("funding", at_bybit).values.tolist() == [[utc("2022-12-26 08:00"), 0.0001]]
-    assert okx.read("funding", at_okx).values.tolist() == [[utc("2023-12-20 08:00"), 0.0000746572360545]]
+    assert read(binance, "funding", at_binance).values.tolist() == [[utc("2019-10-09 08:00"), -0.0375]]
+    assert read(bybit, "funding", at_bybit).values.tolist() == [[utc("2022-12-26 08:00"), 0.0001]]
+    assert read(okx, "funding", at_okx).values.tolist() == [[utc("2023-12-20 08:00"), 0.0000746572360545]]
 
 
 def test_open_interest_is_in_coins_and_its_value_only_where_it_is_in_the_quote_currency():
@@ -109,17 +117,16 @@ def test_open_interest_is_in_coins_and_its_value_only_where_it_is_in_the_quote_c
         "retCode": 0,
         "result": {"list": [{"openInterest": "461134384.00000000", "timestamp": "1669571400000"}]},
     }
-    row = binance.read("open_interest", at_binance)
+    row = read(binance, "open_interest", at_binance)
     assert row.iloc[0].tolist() == [utc("2020-03-02 05:45"), 20403.637, 150570784.07809979]
-    row = bybit.read("open_interest", at_bybit)
+    row = read(bybit, "open_interest", at_bybit)
     assert row[c.OPEN_INTEREST].tolist() == [461134384.0] and row[c.OPEN_INTEREST_VALUE].isna().all()
 
 
 def test_okx_marks_open_interest_at_the_end_of_the_hour_that_its_row_opens():
     """The row of a running hour follows the market, so its last value is the state at the hour's end."""
     answer = {"code": "0", "data": [["1701417600000", "731377.57500501", "111", "8888888"]]}
-    row = okx.read("open_interest", answer)
-    tables.check_schema(row, "open_interest", "a page")
+    row = read(okx, "open_interest", answer)
     assert row[c.TIMESTAMP].tolist() == [utc("2023-12-01 09:00")]  # the row itself says 08:00
     assert row[c.OPEN_INTEREST].tolist() == [111.0] and row[c.OPEN_INTEREST_VALUE].isna().all()
     query = okx.ask("open_interest", "BTC-USDT-SWAP", ms("2023-12-01 09:00"), ms("2023-12-01 09:00")).query
@@ -132,8 +139,8 @@ def test_taker_volume_is_bought_then_sold_whatever_the_venue_sends_first():
     ]
     at_okx = {"code": "0", "msg": "", "data": [["1701417600000", "200", "380"]]}  # [ts, sellVol, buyVol]
     names = [c.TAKER_BUY_VOLUME, c.TAKER_SELL_VOLUME]
-    assert binance.read("taker_volume", at_binance)[names].values.tolist() == [[387.33, 248.503]]
-    assert okx.read("taker_volume", at_okx)[names].values.tolist() == [[380.0, 200.0]]
+    assert read(binance, "taker_volume", at_binance)[names].values.tolist() == [[387.33, 248.503]]
+    assert read(okx, "taker_volume", at_okx)[names].values.tolist() == [[380.0, 200.0]]
 
 
 def test_clocks_read():
@@ -161,19 +168,16 @@ def test_an_answer_of_another_shape_is_malformed_at_every_venue(venue: str, answ
     ("venue", "answer"), [("binance", []), ("bybit", {"result": {"list": []}}), ("okx", {"data": []})]
 )
 def test_an_empty_page_is_an_empty_frame(venue: str, answer: object):
-    page = dialect(venue).read("funding", answer)
+    page = read(dialect(venue), "funding", answer)
     assert page.empty
-    tables.check_schema(page, "funding", "a page")
 
 
 # Rows
 
 
 def test_null_and_nothing_are_nan_and_never_zero():
-    page = frame(
-        "funding", [["1672041600000", "0.0001"], ["1672070400000", None], ["1672099200000", ""]], (0, 1)
-    )
-    assert page[c.FUNDING_RATE].isna().tolist() == [False, True, True]
+    rates = [["1672041600000", "0.0001"], ["1672070400000", None], ["1672099200000", ""]]
+    assert np.isnan(table("funding", rates, (0, 1)).values[:, 0]).tolist() == [False, True, True]
 
 
 @pytest.mark.parametrize(
@@ -182,14 +186,13 @@ def test_null_and_nothing_are_nan_and_never_zero():
 )
 def test_a_row_that_is_no_row_is_malformed(row: list[object]):
     with pytest.raises(Malformed):
-        frame("funding", [["1672041600000", "0.0001"], row], (0, 1))
+        table("funding", [["1672041600000", "0.0001"], row], (0, 1))
 
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=20), st.booleans())
 def test_numbers_read_to_the_last_bit(values: list[float], as_text: bool):
     rows = [["1672041600000", repr(value) if as_text else value] for value in values]
-    read = frame("funding", rows, (0, 1))[c.FUNDING_RATE].tolist()
-    assert read == values
+    assert table("funding", rows, (0, 1)).values[:, 0].tolist() == values
 
 
 # Requests
@@ -321,7 +324,7 @@ def test_remarks_say_what_a_pull_will_miss():
 # Pages of a span
 
 
-class Rows:
+class Toy:
     """A venue of rows at `stamps`; `spoil` may change an answer by its number."""
 
     def __init__(
@@ -329,18 +332,18 @@ class Rows:
     ):
         self.stamps, self.paging, self.spoil, self.asked = sorted(stamps), paging, spoil, 0
 
-    def fetch(self, first: int, last: int) -> pd.DataFrame:
+    def fetch(self, first: int, last: int) -> Rows:
         inside = [stamp for stamp in self.stamps if first <= stamp <= last]
         limit = self.paging.limit
         inside = inside[-limit:] if self.paging.newest_first else inside[:limit]
         inside = self.spoil.get(self.asked, list)(inside)
         self.asked += 1
-        return frame("funding", [[stamp, "0.0001"] for stamp in inside], (0, 1))
+        return table("funding", [[stamp, "0.0001"] for stamp in inside], (0, 1))
 
     def walked(self, start: int, end: int) -> list[int]:
         pages = list(walk(self.fetch, self.paging, start, end))
-        assert all(len(page) for page in pages)
-        return [int(stamp.value) // 1_000_000 for page in pages for stamp in page[c.TIMESTAMP]]
+        assert all(len(page.stamps) for page in pages)
+        return [int(stamp) for page in pages for stamp in page.stamps]
 
 
 T0 = ms("2024-01-01")
@@ -359,7 +362,7 @@ def test_every_row_of_a_span_comes_once_and_in_order(
 ):
     start, end = T0 + min(a, b) * HOUR_MS, T0 + max(a, b) * HOUR_MS
     paging = Paging(limit, HOUR_MS, HOUR_MS, newest_first)
-    venue = Rows([T0 + hour * HOUR_MS + jitter for hour in hours], paging, {})
+    venue = Toy([T0 + hour * HOUR_MS + jitter for hour in hours], paging, {})
     expected = [T0 + hour * HOUR_MS + jitter for hour in sorted(hours) if min(a, b) <= hour < max(a, b)]
     assert venue.walked(start, end) == expected
 
@@ -369,7 +372,7 @@ def test_every_row_of_a_span_comes_once_and_in_order(
 def test_a_denser_schedule_than_usual_is_walked_in_full(newest_first: bool, every: int):
     """Funding windows hold a page of eight-hourly settlements; in stress they come every hour."""
     stamps = [T0 + hour * HOUR_MS + 4 for hour in range(0, 24 * 90, every)]
-    venue = Rows(stamps, Paging(100, 8 * HOUR_MS, 60_000, newest_first), {})
+    venue = Toy(stamps, Paging(100, 8 * HOUR_MS, 60_000, newest_first), {})
     assert venue.walked(T0, T0 + 90 * 24 * HOUR_MS) == stamps
     assert venue.asked <= math.ceil(len(stamps) / 100) + 3
 
@@ -385,7 +388,7 @@ def test_a_page_that_is_short_or_empty_once_loses_nothing(newest_first: bool, nu
         kept = int(len(rows) * share)
         return rows[len(rows) - kept :] if newest_first else rows[:kept]
 
-    venue = Rows(stamps, Paging(10, HOUR_MS, HOUR_MS, newest_first), {number: cut})
+    venue = Toy(stamps, Paging(10, HOUR_MS, HOUR_MS, newest_first), {number: cut})
     assert venue.walked(T0, T0 + 60 * HOUR_MS) == stamps
 
 
@@ -395,7 +398,7 @@ def test_repeats_do_not_push_rows_out_of_a_page(newest_first: bool):
     doubled: dict[int, Callable[[list[int]], list[int]]] = {
         0: lambda rows: ([rows[-1]] * 2 + rows)[-10:] if newest_first else (rows[:1] * 2 + rows)[:10]
     }
-    venue = Rows(stamps, Paging(10, HOUR_MS, HOUR_MS, newest_first), doubled)
+    venue = Toy(stamps, Paging(10, HOUR_MS, HOUR_MS, newest_first), doubled)
     assert sorted(set(venue.walked(T0, T0 + 20 * HOUR_MS))) == stamps
 
 
@@ -403,34 +406,41 @@ def test_repeats_do_not_push_rows_out_of_a_page(newest_first: bool):
 def test_a_walk_ends_when_nothing_follows_and_not_in_a_hole(newest_first: bool):
     paging = Paging(10, HOUR_MS, HOUR_MS, newest_first)
     stamps = [T0 + hour * HOUR_MS for hour in (*range(5), *range(400, 405))]
-    venue = Rows(stamps, paging, {})
+    venue = Toy(stamps, paging, {})
     assert venue.walked(T0, T0 + 10_000 * HOUR_MS) == stamps
     assert venue.asked < 150  # 41 windows to the last row, then the question whether anything follows
-    nothing = Rows([], paging, {})
+    nothing = Toy([], paging, {})
     assert nothing.walked(T0, T0 + 10_000 * HOUR_MS) == [] and nothing.asked == 2
 
 
 def test_a_full_history_costs_one_request_a_page():
     stamps = [T0 + hour * HOUR_MS for hour in range(3000)]
     for newest_first in (False, True):
-        venue = Rows(stamps, Paging(1000, HOUR_MS, HOUR_MS, newest_first), {})
+        venue = Toy(stamps, Paging(1000, HOUR_MS, HOUR_MS, newest_first), {})
         assert venue.walked(T0, T0 + 3000 * HOUR_MS) == stamps and venue.asked == 3
 
 
 def test_disorder_inside_a_page_is_passed_on():
     stamps = [T0 + hour * HOUR_MS for hour in range(4)]
-    venue = Rows(stamps, Paging(10, HOUR_MS, HOUR_MS, False), {0: lambda rows: rows[::-1]})
+    venue = Toy(stamps, Paging(10, HOUR_MS, HOUR_MS, False), {0: lambda rows: rows[::-1]})
     assert venue.walked(T0, T0 + 4 * HOUR_MS) == stamps[::-1]
 
 
 def test_an_empty_span_asks_nothing():
-    venue = Rows([T0], Paging(10, HOUR_MS, HOUR_MS, False), {})
+    venue = Toy([T0], Paging(10, HOUR_MS, HOUR_MS, False), {})
     assert venue.walked(T0, T0) == [] and venue.asked == 0
 
 
-def test_frames_can_be_written_to_and_share_nothing():
-    rows = [["1672041600000", "0.0001"]]
-    one = frame("open_interest", rows, (0, 1, None))
+def test_small_pages_are_put_together_and_nothing_else_changes():
+    pages = [table("funding", [[T0 + i, f"{i}"], [T0 + i + 1, None]], (0, 1)) for i in (0, 2, 4)]
+    assert [rows.stamps.tolist() for rows in gathered(pages, 3)] == [
+        [T0, T0 + 1, T0 + 2, T0 + 3],
+        [T0 + 4, T0 + 5],
+    ]
+    assert list(gathered([], 3)) == []
+
+
+def test_a_frame_can_be_written_to_and_its_columns_share_nothing():
+    one = to_frame("open_interest", table("open_interest", [["1672041600000", "0.5"]], (0, 1, None)))
     one.loc[0, c.OPEN_INTEREST] = 1.0
-    assert one[c.OPEN_INTEREST_VALUE].isna().all()
-    assert frame("open_interest", rows, (0, 1, None))[c.OPEN_INTEREST].tolist() == [0.0001]
+    assert one[c.OPEN_INTEREST].tolist() == [1.0] and one[c.OPEN_INTEREST_VALUE].isna().all()

@@ -24,8 +24,9 @@ from xrl.errors import ExchangeError
 from xrl.market import dialects, tables, troubles
 from xrl.market.dialects.listing import Listing, advice, remark
 from xrl.market.dialects.page import Ask, Malformed
-from xrl.market.dialects.walk import walk
+from xrl.market.dialects.walk import gathered, walk
 from xrl.market.limiter import Limiter
+from xrl.market.rows import Rows, to_frame
 from xrl.market.tables import Kind
 
 __all__ = ["Exchange", "Listing"]
@@ -37,6 +38,8 @@ _WAITS_S: Final = (0.5, 1.0, 2.0, 4.0)
 _PATIENCE_S: Final = 120.0
 #: Spares requests at the edge of what a venue keeps, which age on their way.
 _KEPT_MARGIN: Final = pd.Timedelta(hours=1)
+#: Small pages are put together to about this many rows.
+_FRAME_ROWS: Final = 1000
 
 T = TypeVar("T")
 
@@ -165,7 +168,7 @@ class Exchange:
     def pages(
         self, kind: Kind, symbol: str, start: pd.Timestamp, end: pd.Timestamp
     ) -> Iterator[pd.DataFrame]:
-        """Rows stamped about `[start, end)`, in frames of the kind's columns, page by page in time order.
+        """Rows stamped about `[start, end)` in frames of the kind's columns, in time order.
 
         Repeats, disorder, jitter, holes and rows outside the interval are passed on as sent; what the venue
         sends as null, or never publishes, is NaN; what it no longer keeps is not asked for.
@@ -179,12 +182,13 @@ class Exchange:
         listing = self._listing(symbol) or self.check_symbols((symbol,))[symbol]
         kept = self.kept_since(kind)
 
-        def fetch(first_ms: int, last_ms: int) -> pd.DataFrame:
+        def fetch(first_ms: int, last_ms: int) -> Rows:
             ask = self._dialect.ask(kind, listing.venue_id, first_ms, last_ms)
             return self._call(lambda line: self._dialect.read(kind, line.ask(ask)))
 
         since = start if kept is None else max(start, kept)
-        return walk(fetch, self._dialect.paging(kind), _ms(since), _ms(end))
+        pages = walk(fetch, self._dialect.paging(kind), _ms(since), _ms(end))
+        return (to_frame(kind, rows) for rows in gathered(pages, _FRAME_ROWS))
 
     def candles(
         self,

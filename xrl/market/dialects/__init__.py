@@ -14,6 +14,7 @@ from xrl.market.dialects import binance, bybit, okx
 from xrl.market.dialects.listing import Listing, Lookup
 from xrl.market.dialects.page import Ask
 from xrl.market.dialects.walk import Paging
+from xrl.market.rows import Rows
 from xrl.market.tables import Kind
 
 
@@ -56,7 +57,7 @@ class Dialect(Protocol):
     def ask(self, kind: Kind, venue_id: str, first_ms: int, last_ms: int) -> Ask:
         """The request for rows stamped within [first, last]."""
 
-    def read(self, kind: Kind, answer: object) -> pd.DataFrame:
+    def read(self, kind: Kind, answer: object) -> Rows:
         """The rows of an answer to it, oldest first if the venue sent them in its own order."""
 
     def clock_ms(self, answer: object) -> int:

@@ -15,6 +15,7 @@ from xrl.market.dialects import page
 from xrl.market.dialects.listing import QUOTE, Listing, Lookup, moment
 from xrl.market.dialects.page import Ask
 from xrl.market.dialects.walk import Paging, spacing_ms
+from xrl.market.rows import Rows
 from xrl.market.tables import Kind
 
 TITLE: Final = "Binance USD-M"
@@ -67,17 +68,17 @@ def ask(kind: Kind, venue_id: str, first_ms: int, last_ms: int) -> Ask:
     return Ask(_STATISTICS[kind], {**query, "period": "1h"}, _STATISTICS_SPACING_S)
 
 
-def read(kind: Kind, answer: object) -> pd.DataFrame:
+def read(kind: Kind, answer: object) -> Rows:
     rows = page.rows_in(answer)
     if tables.is_candles(kind):
-        return page.frame(kind, rows, _KLINE)
+        return page.table(kind, rows, _KLINE)
     if kind == tables.FUNDING:
-        return page.frame(kind, page.pick(rows, "fundingTime", "fundingRate"), (0, 1))
+        return page.table(kind, page.pick(rows, "fundingTime", "fundingRate"), (0, 1))
     if kind == tables.OPEN_INTEREST:
         picked = page.pick(rows, "timestamp", "sumOpenInterest", "sumOpenInterestValue")
-        return page.frame(kind, picked, (0, 1, 2))
+        return page.table(kind, picked, (0, 1, 2))
     # stamped with the opening of its hour, as klines are
-    return page.frame(kind, page.pick(rows, "timestamp", "buyVol", "sellVol"), (0, 1, 2))
+    return page.table(kind, page.pick(rows, "timestamp", "buyVol", "sellVol"), (0, 1, 2))
 
 
 def clock_ms(answer: object) -> int:

@@ -16,6 +16,7 @@ from xrl.market.dialects import page
 from xrl.market.dialects.listing import QUOTE, Listing, Lookup, moment
 from xrl.market.dialects.page import Ask
 from xrl.market.dialects.walk import Paging, spacing_ms
+from xrl.market.rows import Rows
 from xrl.market.tables import Kind
 
 TITLE: Final = "Bybit linear"
@@ -58,13 +59,13 @@ def ask(kind: Kind, venue_id: str, first_ms: int, last_ms: int) -> Ask:
     return Ask("publicGetV5MarketOpenInterest", {**query, "intervalTime": "1h"})
 
 
-def read(kind: Kind, answer: object) -> pd.DataFrame:
+def read(kind: Kind, answer: object) -> Rows:
     rows = page.rows_in(answer, "result", "list")[::-1]
     if tables.is_candles(kind):
-        return page.frame(kind, rows, _KLINE)
+        return page.table(kind, rows, _KLINE)
     if kind == tables.FUNDING:
-        return page.frame(kind, page.pick(rows, "fundingRateTimestamp", "fundingRate"), (0, 1))
-    return page.frame(kind, page.pick(rows, "timestamp", "openInterest"), (0, 1, None))
+        return page.table(kind, page.pick(rows, "fundingRateTimestamp", "fundingRate"), (0, 1))
+    return page.table(kind, page.pick(rows, "timestamp", "openInterest"), (0, 1, None))
 
 
 def clock_ms(answer: object) -> int:

@@ -11,12 +11,12 @@ from typing import Any, Final
 
 import pandas as pd
 
-from xrl import columns as c
 from xrl.market import tables
 from xrl.market.dialects import page
 from xrl.market.dialects.listing import QUOTE, Listing, Lookup, moment
 from xrl.market.dialects.page import Ask, Malformed
 from xrl.market.dialects.walk import Paging, spacing_ms
+from xrl.market.rows import Rows
 from xrl.market.tables import Kind
 
 TITLE: Final = "OKX swap"
@@ -82,17 +82,16 @@ def ask(kind: Kind, venue_id: str, first_ms: int, last_ms: int) -> Ask:
     return Ask("publicGetRubikStatTakerVolumeContract", query)
 
 
-def read(kind: Kind, answer: object) -> pd.DataFrame:
+def read(kind: Kind, answer: object) -> Rows:
     rows = page.rows_in(answer, "data")[::-1]
     if tables.is_candles(kind):
-        return page.frame(kind, _confirmed(rows), _CANDLE)
+        return page.table(kind, _confirmed(rows), _CANDLE)
     if kind == tables.FUNDING:  # `fundingRate` was the forecast, `realizedRate` is what was paid
-        return page.frame(kind, page.pick(rows, "fundingTime", "realizedRate"), (0, 1))
+        return page.table(kind, page.pick(rows, "fundingTime", "realizedRate"), (0, 1))
     if kind == tables.OPEN_INTEREST:  # contracts, coins, dollars: not the quote currency
-        opened = page.frame(kind, rows, (0, 2, None))
-        closed = opened[c.TIMESTAMP] + pd.Timedelta(milliseconds=_HOUR_MS)
-        return opened.assign(**{c.TIMESTAMP: closed.astype(c.TIME_DTYPE)})
-    return page.frame(kind, rows, (0, 2, 1))  # sold, then bought; stamped with the opening of its hour
+        opened = page.table(kind, rows, (0, 2, None))
+        return opened._replace(stamps=opened.stamps + _HOUR_MS)
+    return page.table(kind, rows, (0, 2, 1))  # sold, then bought; stamped with the opening of its hour
 
 
 def clock_ms(answer: object) -> int:

@@ -1,19 +1,18 @@
-"""One page of a venue's rows as a frame.
+"""One page of a venue's rows as numbers.
 
-Enters: rows as JSON gives them: lists of numbers and of texts that hold numbers. Leaves: frames in the
-columns of `tables.table(kind)`, in the order received; null and "" are NaN.
+Enters: rows as JSON gives them: lists of numbers and of texts that hold numbers. Leaves: Rows in the columns
+of `tables.table(kind)`, in the order received; null and "" are NaN.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from xrl import columns as c
 from xrl.market import tables
+from xrl.market.rows import Rows
 from xrl.market.tables import Kind
 
 #: Stamps are milliseconds between 2001 and 2286; seconds, indices and nonsense fall outside.
@@ -33,8 +32,8 @@ class Ask(NamedTuple):
     spacing_s: float = 0.0
 
 
-def frame(kind: Kind, rows: Sequence[Sequence[Any]], fields: Sequence[int | None]) -> pd.DataFrame:
-    """`rows` as a table of `kind`.
+def table(kind: Kind, rows: Sequence[Sequence[Any]], fields: Sequence[int | None]) -> Rows:
+    """`rows` in the columns of `kind`.
 
     Args:
         kind: whose columns.
@@ -45,9 +44,9 @@ def frame(kind: Kind, rows: Sequence[Sequence[Any]], fields: Sequence[int | None
         Malformed: rows of unequal length, a value that is no number, a stamp that is none.
     """
     names = tables.table(kind).columns
-    if not rows:
-        return tables.empty(kind)
     values = np.full((len(names), len(rows)), np.nan)
+    if not rows:
+        return Rows(values[0].astype(np.int64), values[1:].T)
     try:
         received = list(zip(*rows, strict=True))
         for column, field in zip(values, fields, strict=True):
@@ -55,8 +54,10 @@ def frame(kind: Kind, rows: Sequence[Sequence[Any]], fields: Sequence[int | None
                 column[:] = _numbers(received[field])
     except (IndexError, TypeError, ValueError, OverflowError) as error:
         raise Malformed(f"rows that do not read as {names}: {error}") from error
-    table = dict(zip(names, values, strict=True))
-    return pd.DataFrame({**table, c.TIMESTAMP: _times(table[c.TIMESTAMP])}, copy=False)
+    stamps = values[0]
+    if not ((stamps > _STAMPS[0]) & (stamps < _STAMPS[1])).all():
+        raise Malformed(f"stamps that are no milliseconds: {stamps[:3].tolist()}, ...")
+    return Rows(stamps.astype(np.int64), values[1:].T)  # (n,), (n, columns)
 
 
 def pick(rows: Iterable[Mapping[str, Any]], *names: str) -> list[list[Any]]:
@@ -104,9 +105,3 @@ def _numbers(values: tuple[Any, ...]) -> NDArray[np.float64]:
     except pa.ArrowException:  # a column of texts and numbers, or with ""
         read = np.array([None if value == "" else value for value in values], dtype=np.float64)
     return read
-
-
-def _times(stamps: NDArray[np.float64]) -> pd.DatetimeIndex:
-    if not ((stamps > _STAMPS[0]) & (stamps < _STAMPS[1])).all():
-        raise Malformed(f"stamps that are no milliseconds: {stamps[:3].tolist()}, ...")
-    return pd.DatetimeIndex(stamps.astype(np.int64).astype("datetime64[ms]")).tz_localize("UTC")
