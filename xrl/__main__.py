@@ -144,7 +144,7 @@ def sandbox(
 ) -> None:
     """Run the sandbox exchange until interrupted."""
     from xrl.sandbox import server
-    from xrl.sandbox.api import open_venue
+    from xrl.sandbox.venue import open_venue
 
     settings = load_settings()
     venue = open_venue(

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from xrl.sandbox import server
-from xrl.sandbox.api import Venue
+from xrl.sandbox.venue import Venue
 
 SHARED_MARKET = Path(__file__).parents[2].parent / "shared" / "market"
 

@@ -16,7 +16,7 @@ from ops.summary import print_outcome
 from xrl.config import load_config
 from xrl.errors import ConfigError
 from xrl.sandbox import server
-from xrl.sandbox.api import open_venue
+from xrl.sandbox.venue import open_venue
 
 AS_OF = datetime(2026, 10, 1, tzinfo=UTC)
 CONFIG = load_config(ROOT / "params.yaml")

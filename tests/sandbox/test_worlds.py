@@ -1,5 +1,7 @@
 """Truths about the synthetic worlds: prefix, determinism, marginals, and what the oracle knows."""
 
+import hashlib
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -116,6 +118,24 @@ def test_random_walk_has_no_momentum_and_planted_has():
 
     assert abs(continuation("random_walk")) < 0.03
     assert continuation("planted") > 0.06
+
+
+@pytest.mark.parametrize(
+    ("world", "symbol", "digest"),
+    [
+        ("planted", "BTCUSDT", "e6c1418bfcaf4f889f31f84f53fe361a"),
+        ("planted", "DOGEUSDT", "4ced52bb7c90371717d533c3d35086f7"),
+        ("random_walk", "BTCUSDT", "8dd41061abf7bda38c9bff47ef41a80d"),
+        ("random_walk", "DOGEUSDT", "550745c6721378ce36630ee6db772a12"),
+    ],
+)
+def test_the_worlds_stay_the_worlds_that_the_figures_were_measured_on(world: str, symbol: str, digest: str):
+    """Two weeks of hours, bit for bit. Another digest is another market: every published figure falls."""
+    first, last = pd.Timestamp("2024-03-01", tz="UTC"), pd.Timestamp("2024-03-15", tz="UTC")
+    bars = worlds.bars(world, symbol, first, last, 7)
+    found = hashlib.sha256(bars[c.TIMESTAMP].astype("int64").to_numpy().tobytes())
+    found.update(np.ascontiguousarray(bars[list(c.BAR[1:])].to_numpy("float64")).tobytes())
+    assert found.hexdigest()[:32] == digest
 
 
 def test_unknown_names_are_refused():

@@ -117,6 +117,8 @@ def _decimals(values: Array) -> NDArray[np.int64]:
         fits = (scaled / 10.0**digits == values[left]) & (np.abs(scaled) < _CERTAIN)
         found[left[fits]] = digits
         left = left[~fits]
+        if not len(left):
+            break
     return found
 
 

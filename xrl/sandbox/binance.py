@@ -14,18 +14,17 @@ import numpy as np
 from xrl import columns as c
 from xrl.market import tables
 from xrl.market.tables import Kind
-from xrl.sandbox import text
+from xrl.sandbox import instruments, text
 from xrl.sandbox.dialect import Question, Refusal
 from xrl.sandbox.pages import Bars, Pages, Style, Window
-from xrl.sandbox.venue import FOREVER_MS, HOUR_MS, Listing, Venue, stamps
+from xrl.sandbox.venue import FOREVER_MS, HOUR_MS, Venue, stamps
 
 MAX_KLINES: Final = 1500
 MAX_FUNDING: Final = 1000
 MAX_STATISTICS: Final = 500
 #: The venue keeps open interest and taker volume for 30 days.
 STATISTICS_MS: Final = 30 * 24 * HOUR_MS
-_STATUS: Final = {"trading": "TRADING", "halted": "BREAK", "delisted": "SETTLING"}
-_NEVER_DELIVERED: Final = 4133404800000
+_QUOTED: Final = (*c.OHLCV, c.QUOTE_VOLUME, c.TAKER_BUY_VOLUME, c.TAKER_BUY_QUOTE_VOLUME)
 
 
 class Binance:
@@ -62,7 +61,7 @@ class Binance:
             "rateLimits": [],
             "exchangeFilters": [],
             "assets": [{"asset": "USDT", "marginAvailable": True, "autoAssetExchange": "-10000"}],
-            "symbols": [_listing(one, question.now_ms) for one in question.listed(self._venue)],
+            "symbols": [instruments.binance(one, question.now_ms) for one in question.listed(self._venue)],
         }
         return json.dumps(info).encode()
 
@@ -88,34 +87,22 @@ class Binance:
         if not len(inside):
             return b"[]"
         times, rates = times[inside], frame[c.FUNDING_RATE].to_numpy()[inside]
-        price = self._opens(question.world, symbol, times)
-        return b"[%b]" % text.joined(
-            text.rows(
-                f'{{"symbol":"{symbol}","fundingTime":', text.integers(sent[inside]), ',"fundingRate":',
-                text.quoted(rates), ',"markPrice":', text.quoted(price), "}",
-            )
-        )  # fmt: skip
+        rate, price = text.quoted(rates, self._opens(question.world, symbol, times))
+        named = {"symbol": f'"{symbol}"', "fundingTime": text.integers(sent[inside])}
+        return _list(text.objects({**named, "fundingRate": rate, "markPrice": price}))
 
     def open_interest(self, question: Question) -> bytes:
         symbol, frame = self._statistics(question, tables.OPEN_INTEREST)
-        return b"[%b]" % text.joined(
-            text.rows(
-                f'{{"symbol":"{symbol}","sumOpenInterest":', text.quoted(frame[c.OPEN_INTEREST]),
-                ',"sumOpenInterestValue":', text.quoted(frame[c.OPEN_INTEREST_VALUE]), ',"timestamp":',
-                text.integers(stamps(frame[c.TIMESTAMP])), "}",
-            )
-        )  # fmt: skip
+        amount, value = text.quoted(frame[c.OPEN_INTEREST], frame[c.OPEN_INTEREST_VALUE])
+        found = {"symbol": f'"{symbol}"', "sumOpenInterest": amount, "sumOpenInterestValue": value}
+        return _list(text.objects({**found, "timestamp": text.integers(stamps(frame[c.TIMESTAMP]))}))
 
     def taker_volume(self, question: Question) -> bytes:
         _, frame = self._statistics(question, tables.TAKER_VOLUME)
         bought, sold = frame[c.TAKER_BUY_VOLUME].to_numpy(), frame[c.TAKER_SELL_VOLUME].to_numpy()
         ratio = np.divide(bought, sold, out=np.full(len(frame), np.nan), where=sold > 0).round(4)
-        return b"[%b]" % text.joined(
-            text.rows(
-                '{"buySellRatio":', text.quoted(ratio), ',"buyVol":', text.quoted(bought), ',"sellVol":',
-                text.quoted(sold), ',"timestamp":', text.integers(stamps(frame[c.TIMESTAMP])), "}",
-            )
-        )  # fmt: skip
+        found = dict(zip(("buySellRatio", "buyVol", "sellVol"), text.quoted(ratio, bought, sold)))
+        return _list(text.objects({**found, "timestamp": text.integers(stamps(frame[c.TIMESTAMP]))}))
 
     def _statistics(self, question: Question, kind: Kind) -> tuple[str, Any]:
         """The symbol and the rows of an hourly statistic that the question asks for and the venue keeps."""
@@ -161,50 +148,13 @@ def _refusal(code: int, message: str, status: int = 400) -> Refusal:
     return Refusal({"code": code, "msg": message}, status)
 
 
+def _list(rows: text.Column) -> bytes:
+    return b"[%b]" % text.joined(rows)
+
+
 def _kline_rows(bars: Bars) -> text.Column:
-    opens, frame = stamps(bars.frame[c.TIMESTAMP]), bars.frame
-    extras = [text.quoted(frame[name]) for name in c.OPTIONAL_CANDLE]
-    extras[1] = text.integers(frame[c.TRADES])
-    parts: list[Any] = ["[", text.integers(opens)]
-    for name in c.OHLCV:
-        parts += [",", text.quoted(frame[name])]
-    parts += [",", text.integers(opens + bars.step_ms - 1)]
-    for extra in extras:
-        parts += [",", extra]
-    return text.rows(*parts, ',"0"]')
-
-
-def _listing(listing: Listing, now_ms: int) -> dict[str, Any]:
-    """One entry of exchangeInfo, complete enough for ccxt's `load_markets`."""
-    tick = f"{10.0**-listing.decimals:.{listing.decimals}f}"
-    lot = {"minQty": "0.001", "maxQty": "1000000000", "stepSize": "0.001"}
-    return {
-        "symbol": listing.symbol,
-        "pair": listing.symbol,
-        "contractType": "PERPETUAL",
-        "deliveryDate": listing.ends_ms or _NEVER_DELIVERED,
-        "onboardDate": listing.listed_ms,
-        "status": _STATUS[listing.state_at(now_ms)],
-        "maintMarginPercent": "2.5000",
-        "requiredMarginPercent": "5.0000",
-        "baseAsset": listing.base,
-        "quoteAsset": "USDT",
-        "marginAsset": "USDT",
-        "pricePrecision": listing.decimals,
-        "quantityPrecision": 3,
-        "baseAssetPrecision": 8,
-        "quotePrecision": 8,
-        "underlyingType": "COIN",
-        "underlyingSubType": [],
-        "triggerProtect": "0.0500",
-        "liquidationFee": "0.012500",
-        "marketTakeBound": "0.05",
-        "filters": [
-            {"filterType": "PRICE_FILTER", "minPrice": tick, "maxPrice": "10000000", "tickSize": tick},
-            {"filterType": "LOT_SIZE", **lot},
-            {"filterType": "MARKET_LOT_SIZE", **lot},
-            {"filterType": "MIN_NOTIONAL", "notional": "5"},
-        ],
-        "orderTypes": ["LIMIT", "MARKET"],
-        "timeInForce": ["GTC", "IOC"],
-    }
+    frame = bars.frame
+    opens = stamps(frame[c.TIMESTAMP])
+    *prices, quote, taker, taker_quote = text.quoted(*(frame[name] for name in _QUOTED))
+    closes, trades = text.integers(opens + bars.step_ms - 1), text.integers(frame[c.TRADES])
+    return text.lists(text.integers(opens), *prices, closes, quote, trades, taker, taker_quote, '"0"')

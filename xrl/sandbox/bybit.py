@@ -8,15 +8,15 @@ ends given, the newest are sent; a limit above the most is cut to it; open inter
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Final
 
 from xrl import columns as c
 from xrl.market import tables
 from xrl.market.tables import Kind
-from xrl.sandbox import text
+from xrl.sandbox import instruments, text
 from xrl.sandbox.dialect import Question, Refusal
 from xrl.sandbox.pages import Bars, Pages, Style, Window
-from xrl.sandbox.venue import FOREVER_MS, Listing, Venue, stamps
+from xrl.sandbox.venue import FOREVER_MS, Venue, stamps
 
 MAX_KLINES: Final = 1000
 MAX_FUNDING: Final = 200
@@ -26,7 +26,6 @@ _TIMEFRAMES: Final[Mapping[str, Kind]] = {
     "1": "1m", "3": "3m", "5": "5m", "15": "15m", "30": "30m", "60": "1h", "120": "2h", "240": "4h",
     "360": "6h", "720": "12h", "D": "1d",
 }  # fmt: skip
-_STATUS: Final = {"trading": "Trading", "halted": "Settling", "delisted": "Closed"}
 
 
 class Bybit:
@@ -59,11 +58,12 @@ class Bybit:
         """By default those that are not closed; `status=Closed` asks for the delisted ones."""
         self._category(question)
         wanted, symbol = question.query.get("status"), question.query.get("symbol")
-        states = {one: _STATUS[one.state_at(question.now_ms)] for one in question.listed(self._venue)}
+        entries = [instruments.bybit(one, question.now_ms) for one in question.listed(self._venue)]
         found = [
-            _listing(one, state)
-            for one, state in states.items()
-            if (state == wanted if wanted else state != "Closed") and symbol in (None, one.symbol)
+            entry
+            for entry in entries
+            if symbol in (None, entry["symbol"])
+            and (entry["status"] == wanted if wanted else entry["status"] != "Closed")
         ]
         first, limit = question.integer("cursor") or 0, _limit(question, 500, MAX_INSTRUMENTS)
         cursor = str(first + limit) if first + limit < len(found) else ""
@@ -97,10 +97,9 @@ class Bybit:
         last = min(FOREVER_MS if end is None else end, question.now_ms)
         frame = self._venue.series(question.world, symbol, tables.FUNDING, start or 0, last + 1)
         newest = frame.tail(limit).iloc[::-1]
-        rows = text.rows(
-            f'{{"symbol":"{symbol}","fundingRate":', text.quoted(newest[c.FUNDING_RATE]),
-            ',"fundingRateTimestamp":"', text.integers(stamps(newest[c.TIMESTAMP])), '"}',
-        )  # fmt: skip
+        (rate,) = text.quoted(newest[c.FUNDING_RATE])
+        when = text.in_quotes(text.integers(stamps(newest[c.TIMESTAMP])))
+        rows = text.objects({"symbol": f'"{symbol}"', "fundingRate": rate, "fundingRateTimestamp": when})
         return _envelope(b'"category":"linear","list":[%b]' % text.joined(rows), question)
 
     def open_interest(self, question: Question) -> bytes:
@@ -115,10 +114,8 @@ class Bybit:
         frame = self._venue.series(question.world, symbol, tables.OPEN_INTEREST, start or 0, until)
         newest = frame.tail(limit).iloc[::-1]
         times = stamps(newest[c.TIMESTAMP])
-        rows = text.rows(
-            '{"openInterest":', text.quoted(newest[c.OPEN_INTEREST]), ',"timestamp":"',
-            text.integers(times), '"}',
-        )  # fmt: skip
+        (amount,) = text.quoted(newest[c.OPEN_INTEREST])
+        rows = text.objects({"openInterest": amount, "timestamp": text.in_quotes(text.integers(times))})
         more = str(times[-1]) if len(frame) > limit else ""
         named = b'"symbol":"%b","category":"linear"' % symbol.encode()
         inside = b'%b,"list":[%b],"nextPageCursor":"%b"' % (named, text.joined(rows), more.encode())
@@ -154,42 +151,5 @@ def _refusal(message: str, question: Question) -> Refusal:
 
 
 def _kline_rows(bars: Bars) -> text.Column:
-    frame = bars.frame
-    parts: list[Any] = ['["', text.integers(stamps(frame[c.TIMESTAMP])), '"']
-    for name in (*c.OHLCV, c.QUOTE_VOLUME):
-        parts += [",", text.quoted(frame[name])]
-    return text.rows(*parts, "]")
-
-
-def _listing(listing: Listing, status: str) -> dict[str, Any]:
-    """One entry of instruments-info, complete enough for ccxt's `load_markets`."""
-    tick = f"{10.0**-listing.decimals:.{listing.decimals}f}"
-    return {
-        "symbol": listing.symbol,
-        "contractType": "LinearPerpetual",
-        "status": status,
-        "baseCoin": listing.base,
-        "quoteCoin": "USDT",
-        "launchTime": str(listing.listed_ms),
-        "deliveryTime": str(listing.ends_ms or 0),
-        "deliveryFeeRate": "",
-        "priceScale": str(listing.decimals),
-        "leverageFilter": {"minLeverage": "1", "maxLeverage": "100.00", "leverageStep": "0.01"},
-        "priceFilter": {"minPrice": tick, "maxPrice": "1999999.80", "tickSize": tick},
-        "lotSizeFilter": {
-            "maxOrderQty": "1000000000",
-            "minOrderQty": "0.001",
-            "qtyStep": "0.001",
-            "maxMktOrderQty": "1000000000",
-            "minNotionalValue": "5",
-        },
-        "unifiedMarginTrade": True,
-        "fundingInterval": 480,
-        "settleCoin": "USDT",
-        "copyTrading": "none",
-        "upperFundingRate": "0.00375",
-        "lowerFundingRate": "-0.00375",
-        "isPreListing": False,
-        "preListingInfo": None,
-        "symbolType": "",
-    }
+    opens = text.in_quotes(text.integers(stamps(bars.frame[c.TIMESTAMP])))
+    return text.lists(opens, *text.quoted(*(bars.frame[name] for name in (*c.OHLCV, c.QUOTE_VOLUME))))

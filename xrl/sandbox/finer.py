@@ -24,7 +24,7 @@ Array = NDArray[np.float64]
 MINUTE: Final = pd.Timedelta(minutes=1)
 _MINUTES: Final = 60
 _BLOCK_HOURS: Final = 128
-_BLOCK: Final = _BLOCK_HOURS * worlds.HOUR
+_BLOCK_ROWS: Final = _BLOCK_HOURS * _MINUTES
 #: Of the hourly bars in `worlds`: amounts in coins, amounts in USDT.
 _COIN_DECIMALS, _QUOTE_DECIMALS = 3, 4
 _RESTLESSNESS = 0.75  # deviation of the bridge half-way, in half ranges of the hour
@@ -45,22 +45,23 @@ def minutes(world: str, symbol: str, start: pd.Timestamp, end: pd.Timestamp, see
     Raises:
         ExchangeError: unknown world or symbol.
     """
-    first, last = ((time - worlds.WORLD_START) // _BLOCK for time in (start, end - MINUTE))
-    blocks = [_block(world, symbol, seed, number) for number in range(max(0, first), last + 1)]
-    frame = pd.concat(blocks or [_block(world, symbol, seed, 0).iloc[:0]], ignore_index=True)
-    times = frame[c.TIMESTAMP]
-    return frame[(times >= start) & (times < end)].reset_index(drop=True)
+    first, last = (max(0, (time - worlds.WORLD_START) // MINUTE) for time in (start, end))
+    parts = []
+    for number in range(first // _BLOCK_ROWS, -(-last // _BLOCK_ROWS)):
+        before = number * _BLOCK_ROWS
+        parts.append(_block(world, symbol, seed, number).iloc[max(0, first - before) : last - before])
+    return pd.concat(parts or [_block(world, symbol, seed, 0).iloc[:0]], ignore_index=True)
 
 
 @lru_cache(maxsize=64)
 def _block(world: str, symbol: str, seed: int, number: int) -> pd.DataFrame:
-    """The minutes of _BLOCK_HOURS hours, 7680 rows."""
-    start = worlds.WORLD_START + number * _BLOCK
-    hours = worlds.bars(world, symbol, start, start + _BLOCK, seed)
+    """The minutes of _BLOCK_HOURS hours."""
+    start = worlds.WORLD_START + number * _BLOCK_HOURS * worlds.HOUR
+    hours = worlds.bars(world, symbol, start, start + _BLOCK_HOURS * worlds.HOUR, seed)
     draw = np.random.default_rng((seed, zlib.crc32(symbol.encode()), zlib.crc32(b"minutes"), number))
     prices = _prices(draw, hours, worlds.COINS[symbol].decimals)
     amounts = _amounts(draw, hours, (prices[c.OPEN] + prices[c.CLOSE]) / 2)
-    times = pd.date_range(start, periods=_BLOCK_HOURS * _MINUTES, freq=MINUTE, unit="ms")
+    times = pd.date_range(start, periods=_BLOCK_ROWS, freq=MINUTE, unit="ms")
     values = {name: column.ravel() for name, column in {**prices, **amounts}.items()}
     return pd.DataFrame({c.TIMESTAMP: times, **values}, columns=list(c.CANDLE))
 

@@ -16,8 +16,9 @@ import pandas as pd
 from xrl import columns as c
 from xrl.market import tables
 from xrl.market.tables import Kind
-from xrl.sandbox import text
+from xrl.sandbox import instruments, text
 from xrl.sandbox.dialect import Question, Refusal
+from xrl.sandbox.instruments import contract_coins, okx_id
 from xrl.sandbox.pages import Bars, Pages, Style, Window
 from xrl.sandbox.venue import FOREVER_MS, HOUR_MS, Listing, Venue, milliseconds, stamps
 
@@ -34,13 +35,6 @@ _TIMEFRAMES: Final[Mapping[str, Kind]] = {
     "1m": "1m", "3m": "3m", "5m": "5m", "15m": "15m", "30m": "30m", "1H": "1h", "2H": "2h", "4H": "4h",
     "6Hutc": "6h", "12Hutc": "12h", "1Dutc": "1d",
 }  # fmt: skip
-#: Coins in a contract; other coins: `_CONTRACT_COINS`.
-_CONTRACTS: Final[Mapping[str, str]] = {
-    "BTC": "0.01", "ETH": "0.1", "SOL": "1", "XRP": "100", "ADA": "100", "LTC": "1", "BNB": "0.01",
-    "DOGE": "1000", "LINK": "1", "AVAX": "1",
-}  # fmt: skip
-_CONTRACT_COINS: Final = "10"
-_STATE: Final = {"trading": "live", "halted": "suspend", "delisted": "expired"}
 
 
 class Okx:
@@ -73,7 +67,7 @@ class Okx:
         if not kind:
             raise _empty("instType")
         listed = question.listed(self._venue) if kind == "SWAP" else []
-        found = [_listing(one, question.now_ms) for one in listed if wanted in (None, _id(one))]
+        found = [instruments.okx(one, question.now_ms) for one in listed if wanted in (None, okx_id(one))]
         return _envelope(json.dumps(found)[1:-1].encode())
 
     def candles(self, question: Question) -> bytes:
@@ -104,21 +98,24 @@ class Okx:
         frame = frame.assign(forecast=frame[c.FUNDING_RATE].shift(fill_value=0.0001))
         kept = stamps(frame[c.TIMESTAMP]) >= max(after, question.now_ms - FUNDING_MS)
         newest = frame[kept].tail(limit).iloc[::-1]
-        return _envelope(
-            text.joined(
-                text.rows(
-                    f'{{"instType":"SWAP","instId":"{_id(listing)}","formulaType":"withRate","fundingRate":',
-                    text.quoted(newest["forecast"]), ',"realizedRate":', text.quoted(newest[c.FUNDING_RATE]),
-                    ',"fundingTime":"', text.integers(stamps(newest[c.TIMESTAMP])),
-                    '","method":"current_period"}',
-                )
-            )
-        )  # fmt: skip
+        forecast, paid = text.quoted(newest["forecast"], newest[c.FUNDING_RATE])
+        rows = text.objects(
+            {
+                "instType": '"SWAP"',
+                "instId": f'"{okx_id(listing)}"',
+                "formulaType": '"withRate"',
+                "fundingRate": forecast,
+                "realizedRate": paid,
+                "fundingTime": text.in_quotes(text.integers(stamps(newest[c.TIMESTAMP]))),
+                "method": '"current_period"',
+            }
+        )
+        return _envelope(text.joined(rows))
 
     def open_interest(self, question: Question) -> bytes:
         """[ts, contracts, coins, USD]"""
         listing, newest = self._statistics(question, tables.OPEN_INTEREST)
-        contracts = newest[c.OPEN_INTEREST] / float(_contract(listing))
+        contracts = newest[c.OPEN_INTEREST] / float(contract_coins(listing))
         return _numbers(newest, contracts.round(8), newest[c.OPEN_INTEREST], newest[c.OPEN_INTEREST_VALUE])
 
     def taker_volume(self, question: Question) -> bytes:
@@ -129,7 +126,7 @@ class Okx:
             raise _wrong("unit")
         amounts = newest[[c.TAKER_SELL_VOLUME, c.TAKER_BUY_VOLUME]].to_numpy()
         if unit == "1":
-            amounts = (amounts / float(_contract(listing))).round(8)
+            amounts = (amounts / float(contract_coins(listing))).round(8)
         if unit == "2":
             amounts = (amounts * self._closes(question.world, listing.symbol, newest)[:, None]).round(4)
         return _numbers(newest, amounts[:, 0], amounts[:, 1])
@@ -178,7 +175,7 @@ class Okx:
         if not wanted:
             raise _empty("instId")
         for one in question.listed(self._venue):
-            if _id(one) == wanted:
+            if okx_id(one) == wanted:
                 return one
         raise _refusal("51001", "Instrument ID or Spread ID doesn't exist.", 200)
 
@@ -217,10 +214,8 @@ def _limit(question: Question, default: int, most: int) -> int:
 
 def _numbers(frame: pd.DataFrame, *values: Any) -> bytes:
     """Rows of quoted numbers behind their stamp."""
-    parts: list[Any] = ['["', text.integers(stamps(frame[c.TIMESTAMP])), '"']
-    for column in values:
-        parts += [",", text.quoted(column)]
-    return _envelope(text.joined(text.rows(*parts, "]")))
+    times = text.in_quotes(text.integers(stamps(frame[c.TIMESTAMP])))
+    return _envelope(text.joined(text.lists(times, *text.quoted(*values))))
 
 
 def _envelope(inside: bytes) -> bytes:
@@ -239,51 +234,10 @@ def _empty(name: str) -> Refusal:
     return _refusal("50014", f"Parameter {name} can not be empty.", 400)
 
 
-def _id(listing: Listing) -> str:
-    return f"{listing.base}-USDT-SWAP"
-
-
-def _contract(listing: Listing) -> str:
-    return _CONTRACTS.get(listing.base, _CONTRACT_COINS)
-
-
 def _candle_rows(bars: Bars) -> text.Column:
     frame = bars.frame
-    contracts = (frame[c.VOLUME] / float(_contract(bars.listing))).round(8)
-    parts: list[Any] = ['["', text.integers(stamps(frame[c.TIMESTAMP])), '"']
-    for column in (*(frame[name] for name in c.OHLCV[:4]), contracts, frame[c.VOLUME], frame[c.QUOTE_VOLUME]):
-        parts += [",", text.quoted(column)]
-    return text.rows(*parts, ',"1"]' if bars.closed else ',"0"]')
-
-
-def _listing(listing: Listing, now_ms: int) -> dict[str, Any]:
-    """One entry of instruments, complete enough for ccxt's `load_markets`."""
-    family = f"{listing.base}-USDT"
-    return {
-        "instType": "SWAP",
-        "instId": _id(listing),
-        "uly": family,
-        "instFamily": family,
-        "category": "1",
-        "baseCcy": "",
-        "quoteCcy": "",
-        "settleCcy": "USDT",
-        "ctVal": _contract(listing),
-        "ctMult": "1",
-        "ctValCcy": listing.base,
-        "ctType": "linear",
-        "optType": "",
-        "stk": "",
-        "listTime": str(listing.listed_ms),
-        "contTdSwTime": "",
-        "expTime": "" if listing.ends_ms is None else str(listing.ends_ms),
-        "lever": "50",
-        "tickSz": f"{10.0**-listing.decimals:.{listing.decimals}f}",
-        "lotSz": "0.01",
-        "minSz": "0.01",
-        "alias": "",
-        "state": _STATE[listing.state_at(now_ms)],
-        "ruleType": "normal",
-        "maxLmtSz": "100000000",
-        "maxMktSz": "100000000",
-    }
+    contracts = (frame[c.VOLUME] / float(contract_coins(bars.listing))).round(8)
+    prices = (frame[name] for name in c.OHLCV[:4])
+    times = text.in_quotes(text.integers(stamps(frame[c.TIMESTAMP])))
+    numbers = text.quoted(*prices, contracts, frame[c.VOLUME], frame[c.QUOTE_VOLUME])
+    return text.lists(times, *numbers, '"1"' if bars.closed else '"0"')

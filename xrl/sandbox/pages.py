@@ -18,8 +18,8 @@ from xrl.market.tables import Kind
 from xrl.sandbox.text import Column, cuts
 from xrl.sandbox.venue import FOREVER_MS, Listing, Venue, milliseconds, stamps
 
-BLOCK_ROWS: Final = 1024
-MOST_BYTES: Final = 128 * 2**20
+BLOCK_ROWS: Final = 2048
+MOST_BYTES: Final = 64 * 2**20
 
 
 class Bars(NamedTuple):

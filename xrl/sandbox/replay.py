@@ -99,7 +99,7 @@ def rows(folder: Path, symbol: str, kind: Kind) -> pd.DataFrame:
     return _read(path, kind, path.stat().st_mtime_ns) if path.is_file() else tables.empty(kind)
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=256)
 def _read(path: Path, kind: Kind, changed_ns: int) -> pd.DataFrame:
     """The file as it was at `changed_ns`: a replaced file is read again."""
     frame = pd.read_parquet(path)

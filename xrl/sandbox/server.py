@@ -3,7 +3,7 @@ per world, all three with the same rows.
 
 Enters: HTTP requests as the real ccxt clients send them. Leaves: answers and errors in the venue's own form.
 `GET /_clock` tells the exchange's time; `PUT /_clock` with `{"now": "2024-06-01T10:20:00Z"}` stops it there,
-with `{"now": null}` lets it go.
+with `{"now": null}` lets it go. `/_faults` makes it misbehave (see `faults`).
 """
 
 import json
@@ -17,18 +17,29 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from xrl.errors import ConfigError, ExchangeError
 from xrl.sandbox.binance import Binance
 from xrl.sandbox.bybit import Bybit
 from xrl.sandbox.clock import Clock
 from xrl.sandbox.dialect import Dialect, Malformed, Question, Refusal
+from xrl.sandbox.faults import Script
+from xrl.sandbox.misbehave import Misbehaving
 from xrl.sandbox.okx import Okx
 from xrl.sandbox.venue import Venue
 
 
-def application(venue: Venue, clock: Callable[[], pd.Timestamp] | None = None) -> Starlette:
-    """The exchange as an ASGI application; `clock` says what time it is there (default: the wall clock)."""
+def application(
+    venue: Venue, clock: Callable[[], pd.Timestamp] | None = None, faults: Script | None = None
+) -> ASGIApp:
+    """The exchange as an ASGI application.
+
+    Args:
+        venue: whose worlds it serves.
+        clock: what time it is there; None: the wall clock.
+        faults: how it misbehaves from the start; `PUT /_faults` changes it.
+    """
     now = Clock(clock)
     speakers: tuple[Dialect, ...] = (Binance(venue), Bybit(venue), Okx(venue))
     spoken = {path: (dialect, endpoint) for dialect in speakers for path, endpoint in dialect.paths.items()}
@@ -52,7 +63,7 @@ def application(venue: Venue, clock: Callable[[], pd.Timestamp] | None = None) -
         return _json({"now": now().isoformat()})
 
     routes = [Route("/_clock", time, methods=["GET", "PUT"]), Route("/{world}/{path:path}", answer)]
-    return Starlette(routes=routes)
+    return Misbehaving(Starlette(routes=routes), now, faults)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -74,14 +85,12 @@ def listen(host: str, port: int) -> socket.socket:
     return sock
 
 
-def server(venue: Venue, clock: Callable[[], pd.Timestamp] | None = None) -> uvicorn.Server:
-    """A server to `run(sockets=[listen(host, port)])`; set `should_exit` to stop it.
-
-    With uvloop and httptools, which uvicorn takes where they are installed, head and body of an answer leave
-    in one write; two would cost a client 40 ms (Nagle's algorithm and delayed acknowledgements).
-    """
+def server(
+    venue: Venue, clock: Callable[[], pd.Timestamp] | None = None, faults: Script | None = None
+) -> uvicorn.Server:
+    """A server to `run(sockets=[listen(host, port)])`; set `should_exit` to stop it."""
     config = uvicorn.Config(
-        application(venue, clock),
+        application(venue, clock, faults),
         log_level="warning",
         access_log=False,
         lifespan="off",
