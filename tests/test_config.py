@@ -77,3 +77,12 @@ def test_settings_come_from_the_environment_and_stay_on_loopback() -> None:
         load_settings({"XRL_HOST": "0.0.0.0"})
     with pytest.raises(ConfigError, match="sandbox_port"):
         load_settings({"XRL_SANDBOX_PORT": "99999"})
+
+
+def test_a_secret_is_seen_in_no_text_and_in_no_error() -> None:
+    settings = load_settings({"XRL_EXCHANGE_KEY": "k3y", "XRL_EXCHANGE_SECRET": "s3cret"})
+    assert settings.credentials[1] is not None and settings.credentials[1].get_secret_value() == "s3cret"
+    assert "s3cret" not in f"{settings!r} {settings} {settings.model_dump_json()}"
+    with pytest.raises(ConfigError, match="come together") as refused:
+        load_settings({"XRL_EXCHANGE_SECRET": "s3cret"})
+    assert "s3cret" not in str(refused.value)

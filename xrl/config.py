@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, Self, cast, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from xrl.errors import ConfigError
 
@@ -268,8 +268,11 @@ def load_config(path: Path) -> Config:
 
 
 def _first_lines(error: ValidationError) -> str:
+    """What is wrong with which key. A rule over several keys received all of them, secrets too: not shown."""
     return "; ".join(
         f"`{'.'.join(str(part) for part in item['loc'])}`: {item['msg']} (received {item['input']!r})"
+        if item["loc"]
+        else str(item["msg"])
         for item in error.errors()
     )
 
@@ -290,12 +293,25 @@ class Settings(_Section):
     mlflow_url: str | None = None
     dvc_remote: str | None = None  # address of a shared DVC remote; None for var/dvc-remote
     keep_workspaces: int = Field(default=5, ge=3)  # two retrainings may run at once
+    exchange_key: SecretStr | None = None  # the live venue's; public data need none
+    exchange_secret: SecretStr | None = None
 
     @model_validator(mode="after")
     def _loopback_only(self) -> Self:
         if self.host not in _LOOPBACK:
             raise ValueError(f"XRL_HOST must be a loopback host, one of {_LOOPBACK}; received {self.host!r}")
         return self
+
+    @model_validator(mode="after")
+    def _key_with_secret(self) -> Self:
+        if (self.exchange_key is None) != (self.exchange_secret is None):
+            raise ValueError("XRL_EXCHANGE_KEY and XRL_EXCHANGE_SECRET come together; received one of them")
+        return self
+
+    @property
+    def credentials(self) -> tuple[SecretStr | None, SecretStr | None]:
+        """Key and secret for the live venue; they stay hidden in text, logs and errors."""
+        return self.exchange_key, self.exchange_secret
 
     @property
     def sandbox_url(self) -> str:
