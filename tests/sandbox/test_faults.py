@@ -13,12 +13,10 @@ from urllib.parse import urlencode
 import pandas as pd
 import pytest
 import requests
-import uvicorn
 
 from xrl.errors import ConfigError
 from xrl.sandbox import faults, server, wire
-from xrl.sandbox.api import Venue
-from xrl.sandbox.misbehave import Misbehaving
+from xrl.sandbox.venue import Venue
 
 HOUR_MS = 3_600_000
 NOW_MS = int(pd.Timestamp("2024-06-01 10:20", tz="UTC").timestamp() * 1000)
@@ -51,9 +49,7 @@ def running() -> Iterator[Faulty]:
     sock = server.listen("127.0.0.1", 0)
     faulty = Faulty(sock.getsockname()[1])
     clock = lambda: pd.Timestamp(faulty.now_ms, unit="ms", tz="UTC")  # noqa: E731
-    application = Misbehaving(server.application(Venue(7), clock), clock)
-    config = uvicorn.Config(application, log_level="warning", access_log=False, lifespan="off", ws="none")
-    uvicorn_server = uvicorn.Server(config)
+    uvicorn_server = server.server(Venue(7), clock)
     thread = threading.Thread(target=uvicorn_server.run, kwargs={"sockets": [sock]}, daemon=True)
     thread.start()
     while not uvicorn_server.started:
@@ -113,15 +109,38 @@ def _question(on: wire.Endpoint, path: str, **query: Any) -> Question:
     return Question(on, path, tuple(query.items()))
 
 
+_LAST_MS = NOW_MS + 2 * HOUR_MS
+_COIN = {"category": "linear", "symbol": "BTCUSDT"}
+_SWAP = {"instId": "BTC-USDT-SWAP"}
+_BETWEEN = {"before": FIRST_MS - 1, "after": _LAST_MS}
+_STATISTIC = {"period": "1H", "begin": FIRST_MS - 1, "end": _LAST_MS}
 QUESTIONS = [
-    _question("klines", "/fapi/v1/klines", symbol="BTCUSDT", interval="1h", startTime=FIRST_MS, limit=60),
-    _question("funding", "/fapi/v1/fundingRate", symbol="BTCUSDT", startTime=FIRST_MS, limit=60),
+    _question(
+        "klines", "/fapi/v1/klines", symbol="BTCUSDT", interval="1h", startTime=FIRST_MS, endTime=_LAST_MS
+    ),
+    _question("funding", "/fapi/v1/fundingRate", symbol="BTCUSDT", startTime=FIRST_MS),
     _question(
         "open_interest", "/futures/data/openInterestHist", symbol="BTCUSDT", period="1h", startTime=FIRST_MS,
         limit=60,
     ),
+    _question(
+        "taker_volume", "/futures/data/takerlongshortRatio", symbol="BTCUSDT", period="1h",
+        startTime=FIRST_MS, limit=60,
+    ),
     _question("time", "/fapi/v1/time"),
     _question("instruments", "/fapi/v1/exchangeInfo"),
+    _question("klines", "/v5/market/kline", **_COIN, interval="60", start=FIRST_MS, end=_LAST_MS),
+    _question("funding", "/v5/market/funding/history", **_COIN, startTime=FIRST_MS, endTime=_LAST_MS),
+    _question("open_interest", "/v5/market/open-interest", **_COIN, intervalTime="1h", startTime=FIRST_MS),
+    _question("time", "/v5/market/time"),
+    _question("instruments", "/v5/market/instruments-info", category="linear"),
+    _question("klines", "/api/v5/market/history-candles", **_SWAP, bar="1H", **_BETWEEN),
+    _question("klines", "/api/v5/market/candles", **_SWAP, bar="1H", **_BETWEEN),
+    _question("funding", "/api/v5/public/funding-rate-history", **_SWAP, before=FIRST_MS - 1),
+    _question("open_interest", "/api/v5/rubik/stat/contracts/open-interest-history", **_SWAP, **_STATISTIC),
+    _question("taker_volume", "/api/v5/rubik/stat/taker-volume-contract", **_SWAP, **_STATISTIC),
+    _question("time", "/api/v5/public/time"),
+    _question("instruments", "/api/v5/public/instruments", instType="SWAP"),
 ]  # fmt: skip
 HISTORIES = [question for question in QUESTIONS if question.on in SERIES]
 KLINES = [question for question in QUESTIONS if question.on == "klines"]
