@@ -3,11 +3,15 @@
 import logging
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from email.utils import formatdate
+from typing import Any
 
+import pandas as pd
 import pytest
+import requests
 
-from tests.market.conftest import utc
+from tests.market.conftest import Sandbox, utc
 from tests.market.hostile import CLOCKS, SERVER_TIME_MS, Hostile, Reply, cut, hostile, hung_up, said, silent
 from tests.market.test_limiter import Time
 from xrl.errors import ExchangeError
@@ -251,3 +255,75 @@ def test_a_closed_client_lets_waiting_threads_go(host: Hostile):
     exchange.close()
     thread.join(30)
     assert not thread.is_alive() and "closed" in met[0]
+
+
+# The sandbox's own faults, in all three dialects
+
+
+@contextmanager
+def spoilt(sandbox: Sandbox, **fault: Any) -> Iterator[None]:
+    script = {"seed": 5, "faults": [fault]}
+    with requests.put(f"{sandbox.url}/_faults", json=script, timeout=10) as loaded:
+        assert loaded.status_code == 200, loaded.text
+    try:
+        yield
+        with requests.get(f"{sandbox.url}/_faults", timeout=10) as report:
+            assert report.json()["fired"], "the fault never fired: the test shows nothing"
+    finally:
+        requests.delete(f"{sandbox.url}/_faults", timeout=10).close()
+
+
+def history(sandbox: Sandbox, time: Time, venue: str, kind: str) -> pd.DataFrame:
+    with Exchange(venue, sandbox.world("planted"), limiter=time.limiter(), timeout_s=0.5) as exchange:
+        return pd.concat(list(exchange.pages(kind, "ETHUSDT", utc("2024-02-01"), utc("2024-06-01"))))
+
+
+@pytest.mark.parametrize("venue", ["binance", "bybit", "okx"])
+@pytest.mark.parametrize("kind", ["1h", "funding"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "rate_limit"},
+        {"kind": "ban", "args": {"seconds": 60}},
+        {"kind": "server_error"},
+        {"kind": "cut"},
+        {"kind": "stall", "args": {"seconds": 30}},
+        {"kind": "truncated_json"},
+        {"kind": "malformed_json"},
+        {"kind": "wrong_shape"},
+        {"kind": "text_values"},
+        {"kind": "empty_page"},
+        {"kind": "short_page"},
+    ],
+    ids=lambda fault: fault["kind"],
+)
+def test_a_spoilt_answer_changes_nothing_in_what_arrives(
+    sandbox: Sandbox, time: Time, venue: str, kind: str, fault: dict[str, Any]
+):
+    whole = history(sandbox, time, venue, kind)
+    on = "klines" if kind == "1h" else kind
+    with spoilt(sandbox, **fault, on=on, after=0, times=1):
+        pulled = history(sandbox, time, venue, kind)
+    pd.testing.assert_frame_equal(pulled, whole)
+
+
+@pytest.mark.parametrize("venue", ["binance", "bybit", "okx"])
+@pytest.mark.parametrize("on", ["time", "instruments"])
+@pytest.mark.parametrize("kind", ["server_error", "malformed_json", "wrong_shape", "truncated_json"])
+def test_a_spoilt_clock_or_list_is_asked_for_again(
+    sandbox: Sandbox, time: Time, venue: str, on: str, kind: str
+):
+    with (
+        spoilt(sandbox, kind=kind, on=on, times=1),
+        Exchange(venue, sandbox.world("planted"), limiter=time.limiter()) as exchange,
+    ):
+        assert exchange.now() == utc("2024-06-01 10:20")
+        assert "ETHUSDT" in exchange.listings()
+
+
+@pytest.mark.parametrize("venue", ["binance", "bybit", "okx"])
+def test_a_symbol_under_maintenance_is_refused_at_once(sandbox: Sandbox, time: Time, venue: str):
+    fault = {"kind": "maintenance", "on": "klines", "symbol": "ETHUSDT", "times": None}
+    with spoilt(sandbox, **fault), pytest.raises(ExchangeError, match=r"refused"):
+        history(sandbox, time, venue, "1h")
+    assert time.slept == []

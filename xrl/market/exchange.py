@@ -19,9 +19,8 @@ from typing import Any, Final, Self, TypeVar
 import ccxt
 import pandas as pd
 
-from xrl import columns as c
 from xrl.errors import ExchangeError
-from xrl.market import dialects, tables, troubles
+from xrl.market import dialects, troubles
 from xrl.market.dialects.listing import Listing, advice, remark
 from xrl.market.dialects.page import Ask, Malformed
 from xrl.market.dialects.walk import gathered, walk
@@ -38,6 +37,7 @@ _WAITS_S: Final = (0.5, 1.0, 2.0, 4.0)
 _PATIENCE_S: Final = 120.0
 #: Spares requests at the edge of what a venue keeps, which age on their way.
 _KEPT_MARGIN: Final = pd.Timedelta(hours=1)
+_NOTHING: Final = troubles.Failed(None, {}, "", None)
 #: Small pages are put together to about this many rows.
 _FRAME_ROWS: Final = 1000
 
@@ -190,32 +190,6 @@ class Exchange:
         pages = walk(fetch, self._dialect.paging(kind), _ms(since), _ms(end))
         return (to_frame(kind, rows) for rows in gathered(pages, _FRAME_ROWS))
 
-    def candles(
-        self,
-        symbol: str,
-        start: pd.Timestamp,
-        end: pd.Timestamp,
-        progress: Callable[[int], None] | None = None,
-    ) -> pd.DataFrame:
-        """Closed hourly candles of `[start, end)`, until every caller takes pages."""
-        pages = []
-        for page in self.pages("1h", symbol, start, min(end, self.now().floor("h"))):
-            if progress is not None:
-                progress(len(page))
-            pages.append(page)
-        return pd.concat([tables.empty("1h"), *pages], ignore_index=True)
-
-    def funding(self, symbol: str, start: pd.Timestamp, end: pd.Timestamp) -> pd.DataFrame:
-        """Rates of `[start, end)` stamped to the minute, until every caller takes pages."""
-        found = pd.concat([tables.empty("funding"), *self.pages("funding", symbol, start, end)])
-        rounded = found[c.TIMESTAMP].dt.round("min").astype(c.TIME_DTYPE)
-        return found.assign(**{c.TIMESTAMP: rounded}).reset_index(drop=True)
-
-    def open_interest(self, symbol: str, start: pd.Timestamp, end: pd.Timestamp) -> pd.DataFrame:
-        """Marks of `[start, end]`, until every caller takes pages."""
-        pages = self.pages("open_interest", symbol, start, end + pd.Timedelta(hours=1))
-        return pd.concat([tables.empty("open_interest"), *pages], ignore_index=True)
-
     def _listing(self, symbol: str) -> Listing | None:
         """From the list, or from where the venue keeps what it has delisted."""
         listed = self.listings().get(symbol)
@@ -313,7 +287,7 @@ class _Line:
             moved = {name: re.sub(r"^https://[^/]+", lambda _: base_url, url) for name, url in api.items()}
             self.client.urls["api"] = moved
         self._limiter, self._limited, self._spacing_s = limiter, limited, 0.0
-        self._answer = troubles.Failed(None, {}, "", None)
+        self._answer = _NOTHING
         self.client.throttle = self._throttle
         self.client.on_rest_response = self._note
 
@@ -323,12 +297,12 @@ class _Line:
         Raises:
             ccxt.BaseError: whatever went wrong.
         """
-        self._answer, self._spacing_s = troubles.Failed(None, {}, "", None), ask.spacing_s
+        self._spacing_s = ask.spacing_s
         return getattr(self.client, ask.method)(dict(ask.query))
 
     def markets(self) -> list[Any]:
         """What the venue lists, as ccxt reads it."""
-        self._answer, self._spacing_s = troubles.Failed(None, {}, "", None), 0.0
+        self._spacing_s = 0.0
         return list(self.client.fetch_markets())
 
     def failed(self, error_code: Callable[[object], str | None]) -> troubles.Failed:
@@ -341,6 +315,7 @@ class _Line:
 
     def _throttle(self, cost: float | None = None) -> None:
         """Called by ccxt before every request with its own cost of that request, in its own unit."""
+        self._answer = _NOTHING
         units = 1.0 if cost is None else float(cost)
         cost_s = max(self.client.rateLimit * units / 1000, self._spacing_s)
         self._limiter.wait(cost_s if self._limited else 0.0)
