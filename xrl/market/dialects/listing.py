@@ -92,7 +92,7 @@ def advice(symbol: str, listed: Collection[str]) -> str:
         return f"{symbol} is now {successor}: the coin was renamed"
     scaled = sorted(name for name in listed if name != symbol and _coin(name) == _coin(symbol))
     if scaled:
-        return f"{symbol} is quoted there as {scaled[0]}: prices are those of a multiple of the coin"
+        return f"{symbol} is quoted there as {scaled[0]}: prices are those of another number of coins"
     near = difflib.get_close_matches(symbol, sorted(listed), n=3, cutoff=0.6)
     if near:
         return f"{symbol} is unknown; the nearest names are {', '.join(near)}"
