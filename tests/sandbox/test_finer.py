@@ -78,6 +78,16 @@ def test_every_minute_is_a_possible_candle(symbol: str):
     assert ((bars[c.HIGH] == bars[c.LOW]).mean()) < 0.001  # nothing that looks like a frozen feed
 
 
+def test_a_minute_belongs_to_an_interval_that_its_open_lies_in():
+    half = pd.Timedelta(seconds=30)
+    bars = finer.minutes("planted", "BTCUSDT", time(5) - half, time(7) + half, 7)
+    assert bars[c.TIMESTAMP].tolist() == [time(5), time(6), time(7)]
+    assert finer.minutes("planted", "BTCUSDT", time(5), time(7), 7)[c.TIMESTAMP].tolist() == [
+        time(5),
+        time(6),
+    ]
+
+
 def test_the_edges_of_time_and_unknown_names():
     start = worlds.WORLD_START
     assert finer.minutes("planted", "BTCUSDT", start - worlds.HOUR, start, 7).empty

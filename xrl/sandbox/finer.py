@@ -45,7 +45,7 @@ def minutes(world: str, symbol: str, start: pd.Timestamp, end: pd.Timestamp, see
     Raises:
         ExchangeError: unknown world or symbol.
     """
-    first, last = (max(0, (time - worlds.WORLD_START) // MINUTE) for time in (start, end))
+    first, last = (max(0, -((worlds.WORLD_START - time) // MINUTE)) for time in (start, end))
     parts = []
     for number in range(first // _BLOCK_ROWS, -(-last // _BLOCK_ROWS)):
         before = number * _BLOCK_ROWS

@@ -79,12 +79,12 @@ class Pages:
         found = [] if not window.newest else self._unclosed(world, symbol, timeframe, window, now_ms)
         count = len(found)
         for block, first, last in self._cuts(world, symbol, timeframe, window, now_ms - step):
-            many = min(last - first, window.limit - count)
-            if many <= 0:
-                break
+            many = max(0, min(last - first, window.limit - count))
             first, last = (last - many, last) if window.newest else (first, first + many)
             found.append(block.rows(first, last, self._style.newest_first))
             count += many
+            if count == window.limit:
+                break
         if not window.newest and count < window.limit:
             found += self._unclosed(world, symbol, timeframe, window, now_ms)
         ordered = found if window.newest == self._style.newest_first else reversed(found)
