@@ -95,7 +95,7 @@ class Pages:
     ) -> Iterator[tuple[_Block, int, int]]:
         """Blocks with their part that opens within the window and by `last_ms`, nearest to its counted end
         first."""
-        listing = self._venue.listings(world)[symbol]
+        listing = self._venue.listing(world, symbol)
         wide = milliseconds(timeframe) * BLOCK_ROWS
         first_ms = max(window.first_ms, listing.listed_ms)
         last_ms = min(window.last_ms, last_ms, listing.ends_ms or FOREVER_MS)
@@ -131,5 +131,5 @@ class Pages:
         self, frame: pd.DataFrame, world: str, symbol: str, timeframe: Kind, *, closed: bool
     ) -> _Block:
         sent = frame.iloc[::-1] if self._style.newest_first else frame
-        bars = Bars(sent, self._venue.listings(world)[symbol], milliseconds(timeframe), closed)
+        bars = Bars(sent, self._venue.listing(world, symbol), milliseconds(timeframe), closed)
         return _Block(stamps(frame[c.TIMESTAMP]), *cuts(self._style.write(bars)))

@@ -61,6 +61,17 @@ class Venue:
         """Every perpetual that the world ever lists, by symbol."""
         return self._replayed if world == REPLAY else self._synthetic
 
+    def listing(self, world: str, symbol: str) -> Listing:
+        """The listing of one symbol.
+
+        Raises:
+            ExchangeError: the world never lists it.
+        """
+        listed = self.listings(world)
+        if symbol not in listed:
+            raise ExchangeError(f"{symbol!r} is not listed in {world}; listed are {sorted(listed)}")
+        return listed[symbol]
+
     def bars(self, world: str, symbol: str, timeframe: Kind, start_ms: int, end_ms: int) -> pd.DataFrame:
         """Whole bars that open within [start_ms, end_ms), columns.CANDLE, ascending.
 
@@ -85,7 +96,7 @@ class Venue:
             return part
         share = (now_ms - int(part[c.TIMESTAMP].iloc[-1].timestamp() * 1000)) / milliseconds(finest)
         if share < 1:
-            decimals = self.listings(world)[symbol].decimals
+            decimals = self.listing(world, symbol).decimals
             part = pd.concat([part.iloc[:-1], _so_far(part.iloc[-1:], share, decimals)])
         return combine(part, np.array([0]), step)
 
@@ -96,7 +107,7 @@ class Venue:
         Raises:
             ExchangeError: unknown world or symbol.
         """
-        ends_ms = self.listings(world)[symbol].ends_ms
+        ends_ms = self.listing(world, symbol).ends_ms
         end_ms = end_ms if ends_ms is None else min(end_ms, ends_ms + 1)
         if self.replay_dir is not None and world == REPLAY:
             return _between(replay.rows(self.replay_dir, symbol, kind), start_ms, end_ms)
@@ -145,7 +156,7 @@ class Venue:
 
     def _stored(self, world: str, symbol: str, timeframe: Kind, start_ms: int, end_ms: int) -> pd.DataFrame:
         """Bars that open within [start_ms, end_ms) while the symbol is listed, as drawn or as in the file."""
-        listing = self.listings(world)[symbol]
+        listing = self.listing(world, symbol)
         start_ms, end_ms = max(start_ms, listing.listed_ms), min(end_ms, listing.ends_ms or FOREVER_MS)
         if self.replay_dir is not None and world == REPLAY:
             return _between(replay.rows(self.replay_dir, symbol, timeframe), start_ms, end_ms)
