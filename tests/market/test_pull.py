@@ -13,7 +13,7 @@ from xrl.market.exchange import Exchange
 from xrl.market.pull import Pulled, missing_hours, missing_spans, pull
 from xrl.market.store import Store
 from xrl.sandbox import worlds
-from xrl.sandbox.api import Venue
+from xrl.sandbox.venue import Venue
 
 
 def pulled(sandbox: Sandbox, root: Path, start: str, end: str, world: str = "planted") -> Pulled:
