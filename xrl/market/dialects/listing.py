@@ -14,8 +14,8 @@ import pandas as pd
 
 from xrl.market.dialects.page import Ask
 
-#: Coins that all three venues closed and listed anew, one for one, under another name. What was traded under
-#: the old name stays there, where a venue still serves it.
+#: Well-known coins that went on one for one under another name, and when. Venues close the old perpetual and
+#: open another: what was traded under the old name stays there, where it is served at all.
 RENAMED: Final = MappingProxyType(
     {
         "TOMOUSDT": "VICUSDT",  # November 2023, Viction
