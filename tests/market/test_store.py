@@ -92,14 +92,15 @@ def test_reading_an_interval_is_half_open(tmp_path: Path):
     assert store.times("ETHUSDT", "funding").empty
 
 
-def test_the_tail_is_the_last_rows_before_a_moment(tmp_path: Path):
-    store, rows = Store(tmp_path), candles("2024-01-30", "2024-03-02")
-    store.write("BTCUSDT", "1h", rows)
-    tail = store.tail("BTCUSDT", "1h", utc("2024-02-01 02:00"), rows=30)
-    pd.testing.assert_frame_equal(tail, rows.iloc[20:50].reset_index(drop=True), check_exact=True)
-    assert len(store.tail("BTCUSDT", "1h", utc("2024-01-30 02:00"), rows=30)) == 2
-    assert store.tail("BTCUSDT", "1h", utc("2024-03-01"), rows=0).empty
-    assert store.tail("ETHUSDT", "1h", utc("2024-03-01"), rows=30).empty
+def test_the_newest_time_and_what_is_sound_among_damaged_files(tmp_path: Path):
+    store = Store(tmp_path)
+    assert store.newest("BTCUSDT", "1h") is None
+    store.write("BTCUSDT", "1h", candles("2024-01-30", "2024-03-02"))
+    assert store.newest("BTCUSDT", "1h") == utc("2024-03-01 23:00")
+    path = tmp_path / "BTCUSDT" / "1h" / "2024-02.parquet"
+    _torn(path)
+    times, damaged = store.survey("BTCUSDT", "1h")
+    assert (len(times), damaged) == (48 + 24, [path])
 
 
 def test_a_later_correction_replaces_the_row_and_is_counted(tmp_path: Path):
@@ -203,7 +204,7 @@ def test_a_file_that_is_not_what_was_written_is_named_and_never_read(
     with says:
         store.times("BTCUSDT", "1h")
     with says:
-        store.tail("BTCUSDT", "1h", utc("2024-02-02"), 5)
+        store.newest("BTCUSDT", "1h")
     with says:
         store.write("BTCUSDT", "1h", rows)
     assert store.damaged("BTCUSDT", "1h") == [path]

@@ -1,98 +1,190 @@
-"""One symbol's pull: what is missing in the store is fetched, validated, then stored. Safe to repeat or kill.
+"""A pull: what the store lacks of an interval is fetched, repaired, judged, stored. Safe to repeat or kill.
 
-Enters: a venue, a store, an interval. Leaves: funding, open interest and candles in the store. Candles are
-written last: their presence says that the rest of their interval is there too.
+Enters: a venue, a store, symbols and an interval. Leaves: rows in the store, and for each symbol an Outcome
+that says what is new and everything that is not as it should be. Rows alone tell what is missing, so any pull
+goes on where another one ended, however it ended.
 """
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Final, NamedTuple
+import importlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Final
 
 import pandas as pd
 
-from xrl import columns as c
+from xrl.config import PullParams, ValidationParams
+from xrl.errors import ConfigError, ExchangeError
+from xrl.market import spans
+from xrl.market.agenda import Agenda, Order, Places
 from xrl.market.exchange import Exchange
-from xrl.market.store import Kind, Store
+from xrl.market.fetch import Fetched, fetch
+from xrl.market.intake import Intake, Tally
+from xrl.market.journal import Entry
+from xrl.market.outcome import Outcome
+from xrl.market.plan import Piece
+from xrl.market.tables import FUNDING, TIMEFRAMES, Kind, empty
+from xrl.market.watch import Watch, spending
+from xrl.market.workers import Workers
 
-HOUR: Final = pd.Timedelta(hours=1)
+__all__ = ["Order", "Outcome", "Places", "Watch", "pull"]
 
+_log = logging.getLogger(__name__)
 
-class Pulled(NamedTuple):
-    """New rows of each kind, and the hours asked for that the venue did not have."""
-
-    candles: int
-    funding: int
-    open_interest: int
-    absent: int
-
-
-def missing_spans(
-    stored: pd.Series, start: pd.Timestamp, end: pd.Timestamp
-) -> list[tuple[pd.Timestamp, pd.Timestamp]]:
-    """Spans `[first, last)` of whole hours within `[start, end)` without a stored candle, in time order.
-
-    Args:
-        stored: timestamps of stored candles, any order.
-        start: on the hour, UTC.
-        end: exclusive, on the hour, UTC.
-    """
-    hours = pd.date_range(start, end, freq=HOUR, inclusive="left")
-    absent = hours[~hours.isin(pd.DatetimeIndex(stored))]
-    if absent.empty:
-        return []
-    run = (absent.to_series().diff() != HOUR).cumsum().to_numpy()
-    return [(block.index[0], block.index[-1] + HOUR) for _, block in absent.to_series().groupby(run)]
-
-
-def missing_hours(store: Store, symbol: str, interval: tuple[pd.Timestamp, pd.Timestamp]) -> int:
-    """Hours of `[start, end)` without a stored candle."""
-    spans = missing_spans(store.read(symbol, "1h", *interval)[c.TIMESTAMP], *interval)
-    return sum(int((last - first) / HOUR) for first, last in spans)
+#: Rules whose severity decides whether rows that the venue lacks make a pull incomplete.
+_NONE_MISSING: Final = "one bar every step"
+_NO_SETTLEMENT_MISSING: Final = "no settlement is missing"
 
 
 def pull(
     exchange: Exchange,
-    store: Store,
-    quarantine: Path,
-    symbol: str,
-    interval: tuple[pd.Timestamp, pd.Timestamp],
-    progress: Callable[[int], None] | None = None,
-) -> Pulled:
-    """Bring `symbol`'s store up to date over `interval`; what is there already is not asked for again.
+    places: Places,
+    order: Order,
+    params: PullParams,
+    rules: ValidationParams,
+    watch: Watch | None = None,
+    *,
+    pause: Callable[[float], object] = time.sleep,
+) -> dict[str, Outcome]:
+    """Bring the store up to date over the order's interval; what it holds is not asked for again.
 
     Args:
         exchange: the venue.
-        store: the market's store.
-        quarantine: where a bad batch goes.
-        symbol: the venue's id, `BTCUSDT`.
-        interval: `[start, end)` on the hour, UTC; what has not closed yet is left out.
-        progress: told the number of candles of each page as it arrives.
+        places: where rows, refused rows and the journal lie.
+        order: symbols, timeframe, interval. Funding, open interest and taker volume come along.
+        params: connections, bounds of memory, how often to ask again.
+        rules: bounds and severities of validation.
+        watch: told how it comes on.
+        pause: waits for some seconds before doubtful rows are asked for again.
+
+    Returns:
+        by symbol; the caller fails if one is not `complete`.
 
     Raises:
-        ExchangeError: the venue is down or refuses.
-        DataError: a batch broke a rule (its interval stays as it was) or a stored file is torn.
+        ConfigError: the interval is empty or off the grid, or `rules` name a rule that does not exist.
+        ExchangeError: the venue is down, or has none of the symbols. What had arrived is stored.
     """
-    start, end = interval[0], min(interval[1], exchange.now().floor("h"))
-    counts: dict[Kind, int] = {"1h": 0, "funding": 0, "open_interest": 0}
-    absent = 0
-    for first, last in missing_spans(store.read(symbol, "1h", start, end)[c.TIMESTAMP], start, end):
-        candles = exchange.candles(symbol, first, last, progress)
-        absent += int((last - first) / HOUR) - len(candles)
-        batches: dict[Kind, pd.DataFrame] = {
-            "funding": exchange.funding(symbol, first, last),
-            "open_interest": exchange.open_interest(symbol, first, last),
-            "1h": candles,
-        }
-        _validate_all(batches, symbol, quarantine)
-        for kind, batch in batches.items():
-            if len(batch):
-                counts[kind] += store.write(symbol, kind, batch)
-    return Pulled(counts["1h"], counts["funding"], counts["open_interest"], absent)
+    _check(order)
+    watch = watch or Watch()
+    tallies = {symbol: Tally() for symbol in order.symbols}
+    agenda = Agenda(exchange, places, order, params.overlap_bars, tallies)
+    with spending(watch, "plan"):
+        now = exchange.now()
+        agenda.open()
+        pieces = agenda.pieces(_closed(order, now, params.settle_s))
+        watch.planned(_rows(order, pieces))
+    intake = Intake(places.store, places.quarantine, rules, tallies, watch)
+    work = partial(fetch, exchange, refills=params.refills, arrived=watch.arrived, pause=pause)
+    with Workers(params.connections, work, exchange.now) as workers:
+        _carry_out(pieces, params.batch_rows, workers, intake)
+    with spending(watch, "store"):
+        for symbol in agenda.listed:
+            agenda.journal.update(symbol, partial(_noted, agenda, symbol, now))
+    if workers.outage is not None:
+        raise ExchangeError(f"{workers.outage} What had arrived before is stored.") from workers.outage
+    return {symbol: _outcome(symbol, tally, rules) for symbol, tally in tallies.items()}
 
 
-def _validate_all(batches: dict[Kind, pd.DataFrame], symbol: str, quarantine: Path) -> None:
-    from xrl.market.expectations import validate  # takes seconds to import; not before there are rows
+def _check(order: Order) -> None:
+    step = TIMEFRAMES[order.timeframe]
+    if order.start >= order.end or any(time != time.floor(step) for time in (order.start, order.end)):
+        raise ConfigError(
+            f"a pull needs a start before its end, both on the grid of {order.timeframe}; received "
+            f"{order.start} and {order.end}"
+        )
 
-    for kind, batch in batches.items():
-        if len(batch):
-            validate(kind, batch, symbol, quarantine)
+
+def _closed(order: Order, now: pd.Timestamp, settle_s: float) -> pd.Timestamp:
+    """What becomes known after this is not final yet."""
+    closed = (now - pd.Timedelta(seconds=settle_s)).floor(TIMEFRAMES[order.timeframe])
+    if closed < order.end:
+        _log.info("asked for until %s; bars have closed for good until %s", order.end, closed)
+    return closed
+
+
+def _rows(order: Order, pieces: dict[Kind, list[Piece]]) -> dict[str, int]:
+    """About how many rows each symbol's pieces have."""
+    rows = dict.fromkeys(order.symbols, 0)
+    for found in pieces.values():
+        for piece in found:
+            rows[piece.symbol] += piece.rows
+    return rows
+
+
+def _carry_out(pieces: dict[Kind, list[Piece]], rows: int, workers: Workers, intake: Intake) -> None:
+    """Fetch and take in batch after batch, the next one under way. An outage ends it after what has come."""
+    batches = [(kind, batch) for kind, found in pieces.items() for batch in _batches(found, rows)]
+    if any(piece.lacking(empty(piece.kind).iloc[:, 0]) for _, batch in batches for piece in batch):
+        threading.Thread(
+            target=importlib.import_module, args=("xrl.market.expectations",), daemon=True
+        ).start()  # it takes seconds, while the first rows are on their way
+    under_way = workers.fetch(batches[0][1]) if batches else []
+    for number, (kind, _) in enumerate(batches):
+        tasks, under_way = under_way, []
+        if number + 1 < len(batches):
+            under_way = workers.fetch(batches[number + 1][1])
+        with spending(intake.watch, "fetch"):
+            fetched: list[Fetched] = workers.collect(tasks)
+        intake.take(kind, fetched)
+
+
+def _batches(pieces: Sequence[Piece], rows: int) -> Iterator[list[Piece]]:
+    """`pieces` in order, in batches of about `rows` rows."""
+    total = sum(piece.rows for piece in pieces)
+    aim, held = total / max(1, round(total / rows)), 0
+    batch: list[Piece] = []
+    for piece in pieces:
+        batch.append(piece)
+        held += piece.rows
+        if held >= aim:
+            yield batch
+            batch, held = [], 0
+    if batch:
+        yield batch
+
+
+def _noted(agenda: Agenda, symbol: str, now: pd.Timestamp, entry: Entry) -> Entry:
+    """The journal's entry of a symbol after this pull."""
+    tally, asked = agenda.tallies[symbol], agenda.entries[symbol].holes
+    holes = dict(entry.holes)
+    for kind in tally.added:
+        unsettled = spans.overlap(asked.get(kind, ()), tally.unsettled.get(kind, ()))
+        others = set(entry.holes.get(kind, ())) - set(asked.get(kind, ()))  # another writer's
+        holes[kind] = tuple(spans.merge([*tally.lacking.get(kind, ()), *unsettled, *others]))
+    return replace(
+        entry,
+        duplicates=entry.duplicates + tally.duplicates,
+        corrected=entry.corrected + tally.corrected,
+        holes={kind: found for kind, found in holes.items() if found},
+        unavailable=dict(tally.unavailable),
+        last_pull=now,
+        last_validation=now if tally.validated else entry.last_validation,
+        ends_at=agenda.listed[symbol].ends_at,
+    )
+
+
+def _outcome(symbol: str, tally: Tally, rules: ValidationParams) -> Outcome:
+    missing, holes, tolerated = {}, {}, set()
+    for kind, found in tally.lacking.items():
+        lacking = spans.merge(found)
+        missing[kind] = spans.overlap(lacking, tally.due.get(kind, ()))
+        holes[kind] = [span for span in lacking if not spans.overlap([span], missing[kind])]
+        rule = _NO_SETTLEMENT_MISSING if kind == FUNDING else _NONE_MISSING
+        tolerated |= {kind} if rules.severity.get(rule) == "warn" else set()
+    return Outcome(
+        symbol=symbol,
+        added=tally.added,
+        corrected=tally.corrected,
+        duplicates=tally.duplicates,
+        missing={kind: found for kind, found in missing.items() if found},
+        tolerated=frozenset(tolerated),
+        holes={kind: found for kind, found in holes.items() if found},
+        unavailable=tally.unavailable,
+        refused=tally.refused,
+        warnings=tally.warnings,
+        mended=tally.mended,
+        failures=tally.failures,
+    )

@@ -41,7 +41,7 @@ def repair(frame: pd.DataFrame, kind: Kind, start: pd.Timestamp, end: pd.Timesta
     Returns:
         Ascending rows. A time with different values keeps each of them, and is among the conflicts.
     """
-    stamps = snapped(spans.milliseconds(frame[c.TIMESTAMP]), grid_ms(kind))
+    stamps = snapped(spans.milliseconds(frame[c.TIMESTAMP]), kind)
     rows = np.flatnonzero((stamps >= spans.ms(start)) & (stamps < spans.ms(end)))
     rows = rows[np.argsort(stamps[rows], kind="stable")]
     stamps, values = stamps[rows], frame.iloc[:, 1:].to_numpy()[rows]  # (rows, columns)
@@ -51,17 +51,42 @@ def repair(frame: pd.DataFrame, kind: Kind, start: pd.Timestamp, end: pd.Timesta
     return Repaired(to_frame(kind, Rows(stamps, values)), len(rows) - len(keep), conflicts)
 
 
-def snapped(stamps: NDArray[np.int64], grid: int) -> NDArray[np.int64]:
+def revised(first: Repaired, again: Repaired, kind: Kind) -> Repaired:
+    """What two answers say together; the second was asked for because the first has doubtful rows.
+
+    The second one counts where it has a row, except where it contradicts itself and the first one does not,
+    and where it leaves a value out that the first one has. Rows off the grid stay only if it repeats them.
+
+    Args:
+        first: the earlier answer, repaired.
+        again: the later one, of some of its span.
+        kind: of both.
+    """
+    old, new = first.frame, again.frame
+    old = old[off_grid_ms(spans.milliseconds(old[c.TIMESTAMP]), kind) == 0]
+    single = old.drop_duplicates(c.TIMESTAMP, keep=False).set_index(c.TIMESTAMP)
+    new = new[~(new[c.TIMESTAMP].isin(again.conflicts) & new[c.TIMESTAMP].isin(single.index))]
+    known = single.reindex(pd.DatetimeIndex(new[c.TIMESTAMP])).reset_index()
+    new = new.reset_index(drop=True).fillna(known)
+    kept = old[~old[c.TIMESTAMP].isin(new[c.TIMESTAMP])]
+    both = pd.concat([kept, new]).sort_values(c.TIMESTAMP, kind="stable", ignore_index=True)
+    conflicts = both.loc[both[c.TIMESTAMP].duplicated(), c.TIMESTAMP].unique()
+    return Repaired(both, first.duplicates + again.duplicates, list(conflicts))
+
+
+def off_grid_ms(stamps: NDArray[np.int64], kind: Kind) -> NDArray[np.int64]:
+    """Milliseconds since the point of the grid before, shape (n,); settlements belong on whole hours."""
+    step = table(kind).step or spans.HOUR
+    return stamps % int(step // pd.Timedelta(milliseconds=1))
+
+
+def snapped(stamps: NDArray[np.int64], kind: Kind) -> NDArray[np.int64]:
     """Milliseconds since 1970 moved to the grid where they lie within JITTER_MS of it, shape (n,)."""
+    step = table(kind).step
+    grid = _FUNDING_GRID_MS if step is None else int(step // pd.Timedelta(milliseconds=1))
     off = (stamps + JITTER_MS) % grid - JITTER_MS
     moved: NDArray[np.int64] = np.where(off <= JITTER_MS, stamps - off, stamps)
     return moved
-
-
-def grid_ms(kind: Kind) -> int:
-    """Milliseconds between two points on which rows of `kind` can be stamped."""
-    step = table(kind).step
-    return _FUNDING_GRID_MS if step is None else int(step // pd.Timedelta(milliseconds=1))
 
 
 def _first_of_its_kind(stamps: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.intp]:

@@ -27,9 +27,6 @@ from xrl.market.tables import Kind, check_schema, table
 
 _T = TypeVar("_T")
 
-KINDS = ("1h", "funding", "open_interest")
-TABLES = {kind: table(kind).columns for kind in KINDS}
-
 
 class Written(NamedTuple):
     """New timestamps, and stored ones whose values changed."""
@@ -83,26 +80,19 @@ class Store:
             DataError: as `read`.
         """
         read = [_decoded(path, monthfile.decode_stamps) for path in self.months(symbol, kind, start, end)]
-        stamps = np.concatenate([np.empty(0, np.int64), *read])
-        inside = stamps[slice(*np.searchsorted(stamps, _bounds(start, end)))]
-        return pd.DatetimeIndex(inside.astype("datetime64[ms]")).tz_localize("UTC")
+        times = _index(read)
+        return times[slice(*np.searchsorted(times.asi8, _bounds(start, end)))]
 
-    def tail(self, symbol: str, kind: Kind, before: pd.Timestamp, rows: int) -> pd.DataFrame:
-        """The last `rows` rows stamped before `before`, or fewer, in time order.
+    def newest(self, symbol: str, kind: Kind) -> pd.Timestamp | None:
+        """The last timestamp; None where nothing is stored.
 
         Raises:
-            DataError: as `read`.
+            DataError: as `read`, for the last month alone.
         """
-        held = [_joined(kind, [])]
-        for path in reversed(self.months(symbol, kind, end=before)):
-            month = _rows(path)
-            upto = int(np.searchsorted(month.stamps, _bounds(None, before)[1]))
-            held.insert(0, Rows(month.stamps[:upto], month.values[:upto]))
-            if sum(len(one.stamps) for one in held) >= rows:
-                break
-        joined = _joined(kind, held)
-        first = max(len(joined.stamps) - rows, 0)
-        return to_frame(kind, Rows(joined.stamps[first:], joined.values[first:]))
+        months = self.months(symbol, kind)
+        if not months:
+            return None
+        return pd.Timestamp(int(_decoded(months[-1], monthfile.decode_stamps)[-1]), unit="ms", tz="UTC")
 
     def write(self, symbol: str, kind: Kind, rows: pd.DataFrame) -> Written:
         """Merge `rows` into the stored months. The newest value of a timestamp wins; what is absent (NaN) is
@@ -140,6 +130,12 @@ class Store:
         if any(folder.glob("*.part")):
             with _locked(folder):
                 _remove_parts(folder)
+
+    def survey(self, symbol: str, kind: Kind) -> tuple[pd.DatetimeIndex, list[Path]]:
+        """All timestamps that can be read, and the files that are damaged."""
+        damaged = self.damaged(symbol, kind)
+        sound = [path for path in self.months(symbol, kind) if path not in damaged]
+        return _index([_decoded(path, monthfile.decode_stamps) for path in sound]), damaged
 
     def set_aside(self, path: Path, folder: Path) -> Path | None:
         """Move a damaged file of this store into `folder`; None if somebody has mended it meanwhile."""
@@ -220,6 +216,11 @@ def _joined(kind: Kind, months: list[Rows]) -> Rows:
     width = len(table(kind).columns) - 1
     stamps = [np.empty(0, np.int64), *(month.stamps for month in months)]
     return Rows(np.concatenate(stamps), np.concatenate([np.empty((0, width)), *(m.values for m in months)]))
+
+
+def _index(months: list[NDArray[np.int64]]) -> pd.DatetimeIndex:
+    stamps = np.concatenate([np.empty(0, np.int64), *months])
+    return pd.DatetimeIndex(stamps.astype("datetime64[ms]")).tz_localize("UTC")
 
 
 def _once(rows: Rows) -> Rows:
