@@ -29,6 +29,8 @@ MAX_STATISTICS: Final = 100
 KEPT_ENTRIES: Final = 1440
 #: "Up to three months."
 FUNDING_MS: Final = 92 * 24 * HOUR_MS
+#: Where the rate before lies; what is forecast where there is none.
+_RATE_BEFORE_MS, _INTEREST = 48 * HOUR_MS, 0.0001
 #: Hourly statistics of a currency.
 CURRENCY_MS: Final = 30 * 24 * HOUR_MS
 _TIMEFRAMES: Final[Mapping[str, Kind]] = {
@@ -93,10 +95,11 @@ class Okx:
         """Three months; what was forecast (`fundingRate`: here the rate before) is not what was paid."""
         listing, limit = self._listing(question), _limit(question, MAX_FUNDING, MAX_FUNDING)
         after, before = _between(question, "before", "after")
-        last = min(before, question.now_ms)
-        frame = self._venue.series(question.world, listing.symbol, tables.FUNDING, 0, last + 1)
-        frame = frame.assign(forecast=frame[c.FUNDING_RATE].shift(fill_value=0.0001))
-        kept = stamps(frame[c.TIMESTAMP]) >= max(after, question.now_ms - FUNDING_MS)
+        first, last = max(after, question.now_ms - FUNDING_MS), min(before, question.now_ms)
+        earlier = first - _RATE_BEFORE_MS
+        frame = self._venue.series(question.world, listing.symbol, tables.FUNDING, earlier, last + 1)
+        frame = frame.assign(forecast=frame[c.FUNDING_RATE].shift(fill_value=_INTEREST))
+        kept = stamps(frame[c.TIMESTAMP]) >= first
         newest = frame[kept].tail(limit).iloc[::-1]
         forecast, paid = text.quoted(newest["forecast"], newest[c.FUNDING_RATE])
         rows = text.objects(
@@ -113,7 +116,8 @@ class Okx:
         return _envelope(text.joined(rows))
 
     def open_interest(self, question: Question) -> bytes:
-        """[ts, contracts, coins, USD]"""
+        """[ts, contracts, coins, USD]: the state at the end of the hour that opens at `ts`, whose row follows
+        the market until then (a running hour's row is not played)."""
         listing, newest = self._statistics(question, tables.OPEN_INTEREST)
         contracts = newest[c.OPEN_INTEREST] / float(contract_coins(listing))
         return _numbers(newest, contracts.round(8), newest[c.OPEN_INTEREST], newest[c.OPEN_INTEREST_VALUE])
@@ -153,12 +157,13 @@ class Okx:
         listing = self._listing(question)
         self._period(question)
         limit, (after, before) = _limit(question, 100, MAX_STATISTICS), _between(question, "begin", "end")
-        known = question.now_ms - (HOUR_MS if kind == tables.TAKER_VOLUME else 0)  # an hour counts when over
+        known = question.now_ms - HOUR_MS  # an hour counts when over
         oldest = known - known % HOUR_MS - (KEPT_ENTRIES - 1) * HOUR_MS
-        frame = self._venue.series(
-            question.world, listing.symbol, kind, max(after, oldest), min(before, known) + 1
-        )
-        return listing, frame.tail(limit).iloc[::-1]
+        late = HOUR_MS if kind == tables.OPEN_INTEREST else 0  # stamped with its hour's opening, not its end
+        first, last = max(after, oldest) + late, min(before, known) + late
+        newest = self._venue.series(question.world, listing.symbol, kind, first, last + 1).tail(limit)
+        times = (newest[c.TIMESTAMP] - pd.Timedelta(milliseconds=late)).astype(c.TIME_DTYPE)
+        return listing, newest.assign(**{c.TIMESTAMP: times}).iloc[::-1]
 
     def _closes(self, world: str, symbol: str, rows: pd.DataFrame) -> np.ndarray[Any, Any]:
         """Close of the hour of each of `rows`, NaN where there is no such bar."""
