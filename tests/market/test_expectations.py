@@ -38,6 +38,7 @@ from xrl.market import tables
 from xrl.market.expectations import CONTEXT_ROWS, Batch, Verdict, validate
 from xrl.market.rules import every_rule
 from xrl.sandbox import worlds
+from xrl.sandbox.venue import open_venue
 
 NAN, INF = np.nan, np.inf
 BAR = candles().iloc[ROW]  # a rising one
@@ -521,6 +522,24 @@ def test_years_of_every_coin_of_the_worlds_pass(world: str, tmp_path: Path):
             frames = {coin: frame.dropna(ignore_index=True) for coin, frame in frames.items()}
         batches = [Batch(coin, frame, frame.head(0)) for coin, frame in frames.items()]
         verdicts = validate(kind, batches, PARAMS, tmp_path, whole_history=True)
+        assert {coin: verdict.failures for coin, verdict in verdicts.items() if verdict.failures} == {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "days"),
+    [("1m", 20), ("15m", 200), ("4h", 1000), ("1d", 1000), ("open_interest", 500), ("taker_volume", 500)],
+)
+def test_other_tables_of_the_worlds_pass(kind: tables.Kind, days: int, tmp_path: Path):
+    venue = open_venue(7, None)
+    first = int(worlds.WORLD_START.timestamp() * 1000)
+    read = venue.bars if tables.is_candles(kind) else venue.series
+    for world in worlds.SYNTHETIC:
+        frames = {
+            coin: read(world, coin, kind, first, first + days * 86_400_000)
+            for coin in ("BTCUSDT", "DOGEUSDT")
+        }
+        batches = [Batch(coin, frame, frame.head(0)) for coin, frame in frames.items()]
+        verdicts = validate(kind, batches, PARAMS, tmp_path)
         assert {coin: verdict.failures for coin, verdict in verdicts.items() if verdict.failures} == {}
 
 
