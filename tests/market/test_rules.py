@@ -53,10 +53,9 @@ def test_spacing_is_named_after_the_timeframe():
 
 
 def test_severities_of_the_parameters_win():
-    other = PARAMS.model_copy(update={"severity": {"one bar every step": "warn", "columns": "warn"}})
+    other = PARAMS.model_copy(update={"severity": {"one bar every step": "warn", "columns": "stop"}})
     chosen = {rule.name: rule.severity for rule in row_rules("4h", other, NOTHING)}
     assert chosen["one bar every 4h"] == "warn" and chosen["time increases"] == "stop"
-    assert schema_rules("4h", other, NOTHING)[0].severity == "warn"
 
 
 def test_an_unknown_rule_is_refused_with_the_list():
@@ -65,6 +64,13 @@ def test_an_unknown_rule_is_refused_with_the_list():
         ConfigError, match=r"not exist: \['one bar every 1h'\]; expected some of .*every step"
     ):
         schema_rules("1h", other, NOTHING)
+
+
+@pytest.mark.parametrize("name", ["columns", "time is UTC", "close is float64"])
+def test_another_schema_cannot_be_let_pass(name: str):
+    other = PARAMS.model_copy(update={"severity": {name: "warn"}})
+    with pytest.raises(ConfigError, match=f"cannot let '{name}' pass"):
+        row_rules("1h", other, NOTHING)
 
 
 def test_finer_bars_may_have_wilder_volume():

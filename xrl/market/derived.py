@@ -107,8 +107,8 @@ class _Rows:
         apart = np.full(len(values) + (int(self.batch.max(initial=0)) + 1) * RECENT_BARS, np.nan)
         apart[at] = values
         rolling = pd.Series(apart).rolling(RECENT_BARS, min_periods=LEAST_BARS)
-        found: Array = getattr(rolling, statistic)().to_numpy()
-        return found[at - 1]
+        before: Array = getattr(rolling, statistic)().to_numpy()[at - 1]
+        return before
 
 
 def judged_rows(
@@ -223,7 +223,8 @@ def _log(values: Array) -> Array:
 def _volatility(rows: _Rows, move: Array, slots: Array) -> Array:
     # A move across a hole of n steps has the deviation of n steps.
     root_slots = np.sqrt(np.fmax(slots, 1.0))
-    return _DEVIATION_OF_MEAN * rows.recent(np.abs(move) / root_slots, "mean") * root_slots
+    volatility: Array = _DEVIATION_OF_MEAN * rows.recent(np.abs(move) / root_slots, "mean") * root_slots
+    return volatility
 
 
 def _ratio_to_recent(rows: _Rows, volume: Array) -> Array:

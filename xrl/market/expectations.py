@@ -260,7 +260,7 @@ def _expectation(rule: k.Rule) -> Any:
             return gxe.ExpectTableRowCountToBeBetween(min_value=1, **about)
         case k.There(column):
             return gxe.ExpectColumnValuesToNotBeNull(column=column, **about)
-        case k.Within(column):
+        case k.Within():
             return _between(rule.check, about)
         case k.NotBelow(above, below):
             return gxe.ExpectColumnPairValuesAToBeGreaterThanB(
@@ -303,13 +303,10 @@ def _expectation(rule: k.Rule) -> Any:
 
 
 def _between(check: k.Within, about: dict[str, Any]) -> Any:
-    low, high = (
-        (check.above, check.below) if check.low is None and check.high is None else (check.low, check.high)
-    )
     return gxe.ExpectColumnValuesToBeBetween(
         column=check.column,
-        min_value=low,
-        max_value=high,
+        min_value=check.low if check.above is None else check.above,
+        max_value=check.high if check.below is None else check.below,
         strict_min=check.above is not None,
         strict_max=check.below is not None,
         **about,

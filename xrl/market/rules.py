@@ -41,7 +41,7 @@ def schema_rules(kind: tables.Kind, params: ValidationParams, demand: d.Demand) 
     """Rules on the frame of `kind`, judged before any row is.
 
     Raises:
-        ConfigError: `params.severity` names a rule that does not exist.
+        ConfigError: `params.severity` names a rule that does not exist or that cannot be but a stop.
     """
     return _with_severity(_schema(kind, demand), params)
 
@@ -50,7 +50,7 @@ def row_rules(kind: tables.Kind, params: ValidationParams, demand: d.Demand) -> 
     """Rules on the rows that `derived.judged_rows(kind, .., demand)` leaves.
 
     Raises:
-        ConfigError: `params.severity` names a rule that does not exist.
+        ConfigError: `params.severity` names a rule that does not exist or that cannot be but a stop.
     """
     return _with_severity(_rows(kind, params, demand), params)
 
@@ -83,12 +83,20 @@ def rule_table(params: ValidationParams) -> str:
 
 def _with_severity(rules: Iterator[Rule], params: ValidationParams) -> tuple[Rule, ...]:
     chosen = params.severity
-    unknown = sorted(set(chosen) - set(every_rule(params))) if chosen else []
-    if unknown:
-        raise ConfigError(
-            f"`validation.severity` names rules that do not exist: {unknown}; "
-            f"expected some of {sorted(every_rule(params))}"
-        )
+    if chosen:
+        known = every_rule(params)
+        unknown = sorted(set(chosen) - set(known))
+        if unknown:
+            raise ConfigError(
+                f"`validation.severity` names rules that do not exist: {unknown}; "
+                f"expected some of {sorted(known)}"
+            )
+        for name in chosen:
+            if chosen[name] == "warn" and isinstance(known[name][0][1].check, Columns | Stored):
+                raise ConfigError(
+                    f"`validation.severity` cannot let {name!r} pass: the store holds no other schema. "
+                    "Remove it there."
+                )
     return tuple(replace(rule, severity=chosen.get(rule.key, rule.severity)) for rule in rules)
 
 
