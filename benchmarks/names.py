@@ -66,11 +66,21 @@ FIGURES: Final = (
         "candles/s",
         "local sandbox -> HTTP -> ccxt -> validation -> store, limiter off, libraries loaded",
     ),
+    *(
+        Figure(f"market.pull_share_{step}", f"share of that pull's time in which it {does}", "share")
+        for step, does in (("fetch", "waits for rows"), ("validate", "judges them"), ("store", "stores them"))
+    ),
     _most(
         "market.pull_daily_50_symbols_s",
         20,
         "s",
-        "the command `xrl pull` over one new day of 50 symbols, local sandbox",
+        "the command `xrl pull` over one new day of 50 symbols, all tables, local sandbox",
+    ),
+    _most(
+        "market.pull_memory_ratio",
+        1.2,
+        "ratio",
+        "peak memory of `xrl pull` over 1200 days of 15m candles of two symbols / over 400 days",
     ),
     _least("features.bars_per_s", 400_000, "bars/s", "whole table, 100k bars of one symbol, one thread"),
     _least("features.columns", 90, "count", "columns in the table"),

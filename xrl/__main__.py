@@ -1,41 +1,31 @@
 """The `xrl` command: one sub-command per stage, and those that meet the outside world.
 
-Imports are lazy: a stage pays for the libraries it uses. This module alone prints.
+Imports are lazy: a stage pays for the libraries it uses. This module and `commands` alone print.
 """
 
 import logging
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from functools import partial
+from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xrl.config import Config, chosen_venue, load_config, load_settings
+from xrl.commands import market
+from xrl.commands.choices import TIMES
+from xrl.commands.root import here
+from xrl.config import chosen_venue, load_config, load_settings
 from xrl.environment import apply_environment
 from xrl.errors import ConfigError, RegistryError, XrlError
 from xrl.paths import Paths
 
 if TYPE_CHECKING:
-    import pandas as pd
-    import rich.progress
-
     from xrl.registry.promotion import Judgement
     from xrl.registry.store import Store
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-market_app = typer.Typer(no_args_is_help=True, help="What the market store holds.")
-app.add_typer(market_app, name="market")
-
-_TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ"]
-
-
-def _here() -> tuple[Config, Paths]:
-    paths = Paths(Path.cwd())
-    return load_config(paths.params), paths
 
 
 def _stage(name: str) -> Callable[..., None]:
@@ -46,19 +36,19 @@ def _stage(name: str) -> Callable[..., None]:
 @app.command()
 def snapshot() -> None:
     """Freeze the candles up to `snapshot.as_of` out of the market store."""
-    _stage("snapshot")(*_here())
+    _stage("snapshot")(*here())
 
 
 @app.command()
 def features() -> None:
     """Build every feature column of every bar."""
-    _stage("features")(*_here())
+    _stage("features")(*here())
 
 
 @app.command()
 def labels() -> None:
     """Compute forward outcomes and the purged walk-forward folds."""
-    _stage("labels")(*_here())
+    _stage("labels")(*here())
 
 
 @app.command()
@@ -67,37 +57,37 @@ def experts(
     expert: Annotated[str, typer.Option(help="pattern or indicator.")],
 ) -> None:
     """Train one expert on one fold and predict its test bars."""
-    _stage("experts")(*_here(), fold=fold, expert=expert)
+    _stage("experts")(*here(), fold=fold, expert=expert)
 
 
 @app.command()
 def oof() -> None:
     """Stitch the folds' out-of-fold predictions and bring their embeddings into one space."""
-    _stage("oof")(*_here())
+    _stage("oof")(*here())
 
 
 @app.command()
 def policy() -> None:
     """Train the policy of every fold on the out-of-fold predictions before it."""
-    _stage("policy")(*_here())
+    _stage("policy")(*here())
 
 
 @app.command()
 def backtest() -> None:
     """Replay the walk-forward track with costs, beside its baselines."""
-    _stage("backtest")(*_here())
+    _stage("backtest")(*here())
 
 
 @app.command()
 def refit() -> None:
     """Train the recipe on everything through the last matured label."""
-    _stage("refit")(*_here())
+    _stage("refit")(*here())
 
 
 @app.command()
 def bundle() -> None:
     """Export the refit to ONNX and pack the bundle that is promoted and served."""
-    _stage("bundle")(*_here())
+    _stage("bundle")(*here())
 
 
 @app.command()
@@ -107,7 +97,7 @@ def workspace(
     symbols: Annotated[str, typer.Option(help="Comma-separated, e.g. BTCUSDT,ETHUSDT.")],
     days: Annotated[int, typer.Option(help="Length of history.")],
     preset: Annotated[str, typer.Option(help="Preset of the experts.")],
-    as_of: Annotated[datetime, typer.Option(help="Candles closed by then, UTC.", formats=_TIMES)],
+    as_of: Annotated[datetime, typer.Option(help="Candles closed by then, UTC.", formats=TIMES)],
     venue: Annotated[str | None, typer.Option(help="binance, bybit or okx; default: params.yaml's.")] = None,
 ) -> None:
     """Open a retraining's own checkout at the current commit and print its folder."""
@@ -116,7 +106,7 @@ def workspace(
     settings = load_settings()
     request = Request(
         run_id=run_id,
-        venue=chosen_venue(venue, _here()[0]),
+        venue=chosen_venue(venue, here()[0]),
         world=world,
         symbols=tuple(symbol.strip() for symbol in symbols.split(",") if symbol.strip()),
         days=days,
@@ -126,136 +116,9 @@ def workspace(
     print(open_workspace(Path.cwd(), request, keep=settings.keep_workspaces, remote=settings.dvc_remote))
 
 
-_Symbols = Annotated[
-    list[str] | None, typer.Option("--symbols", "--symbol", help="Venue ids, several or one.")
-]
-_More = Annotated[list[str] | None, typer.Argument(hidden=True)]
-_World = Annotated[str | None, typer.Option(help="planted, random_walk, replay, live; default: params.yaml.")]
-_Time = Annotated[
-    datetime | None, typer.Option(formats=_TIMES, help="UTC; default: params.yaml, `snapshot`.")
-]
-
-
-@app.command()
-def sandbox(
-    port: Annotated[int | None, typer.Option(help="Default: XRL_SANDBOX_PORT.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of the worlds; default: `market.world_seed`.")] = None,
-    replay_dir: Annotated[Path | None, typer.Option(help="Folder of candles for the world `replay`.")] = None,
-) -> None:
-    """Run the sandbox exchange until interrupted."""
-    from xrl.sandbox import server
-    from xrl.sandbox.venue import open_venue
-
-    settings = load_settings()
-    venue = open_venue(
-        _here()[0].market.world_seed if seed is None else seed, replay_dir or settings.replay_dir
-    )
-    sock = server.listen(settings.host, port or settings.sandbox_port)
-    host, bound = sock.getsockname()[:2]
-    print(f"sandbox exchange on http://{host}:{bound}, worlds {', '.join(venue.worlds)}", flush=True)
-    server.server(venue).run(sockets=[sock])
-
-
-@app.command()
-def pull(
-    more: _More = None, symbols: _Symbols = None, world: _World = None, start: _Time = None, end: _Time = None
-) -> None:
-    """Fetch from the exchange what the store lacks of an interval, validate it and store it."""
-    from xrl.market.exchange import Exchange
-    from xrl.market.pull import missing_hours, pull
-    from xrl.market.store import Store
-
-    chosen, interval = _chosen_symbols(symbols, more), _chosen_interval(start, end)
-    market, behind = _chosen_market(world)
-    paths = Paths(Path.cwd())
-    store = Store(paths.market(market))
-    url = None if behind is None else f"{load_settings().sandbox_url}/{behind}"
-    with Exchange(url) as exchange, _progress() as bar:
-        exchange.check_symbols(chosen)
-        for symbol in chosen:
-            task = bar.add_task(f"{market} {symbol}", total=missing_hours(store, symbol, interval))
-            advance = partial(bar.advance, task)
-            new = pull(exchange, store, paths.quarantine(market), symbol, interval, advance)
-            absent = f"; the venue lacks {new.absent} of the hours asked for" if new.absent else ""
-            bar.console.print(
-                f"{market} {symbol}: {new.candles} candles, {new.funding} funding rates, "
-                f"{new.open_interest} open-interest marks are new{absent}"
-            )
-
-
-@app.command()
-def validate(more: _More = None, symbols: _Symbols = None, world: _World = None) -> None:
-    """Hold the stored history against the expectations that every pull must meet."""
-    from xrl.market.expectations import validate
-    from xrl.market.store import KINDS, Store
-
-    market, _ = _chosen_market(world)
-    paths = Paths(Path.cwd())
-    store = Store(paths.market(market))
-    for symbol in _chosen_symbols(symbols, more):
-        for kind in KINDS:
-            rows = store.read(symbol, kind)
-            if len(rows):
-                validate(kind, rows, symbol, paths.quarantine(market))
-            print(f"{market} {symbol} {kind}: {len(rows)} rows are good")
-
-
-@market_app.command("status")
-def market_status(world: _World = None) -> None:
-    """Say what the store holds: rows, first and last candle, and gaps of each symbol."""
-    from xrl.market.pull import missing_spans
-    from xrl.market.store import Store
-
-    market, _ = _chosen_market(world)
-    store = Store(Paths(Path.cwd()).market(market))
-    for symbol in store.symbols():
-        time = store.read(symbol, "1h")["timestamp"]
-        gaps = missing_spans(time, time.min(), time.max())
-        print(f"{market} {symbol}: {len(time)} candles, {time.min()} to {time.max()}, {len(gaps)} gaps")
-    if not store.symbols():
-        print(f"{market}: nothing is stored in {store.root}; run `xrl pull`")
-
-
-def _chosen_market(world: str | None) -> tuple[str, str | None]:
-    """Name of the store and the sandbox world behind it (None: the live venue)."""
-    if world is None:
-        market = _here()[0].market
-        return market.name, market.world
-    if world not in ("planted", "random_walk", "replay", "live"):
-        raise ConfigError(f"`--world` must be planted, random_walk, replay or live; received {world!r}")
-    return ("binance_perp", None) if world == "live" else (world, world)
-
-
-def _chosen_symbols(symbols: list[str] | None, more: list[str] | None) -> tuple[str, ...]:
-    """`--symbol A --symbol B`, `--symbols A B` and `--symbols A,B` alike; params.yaml's if none is given."""
-    texts = [*(symbols or ()), *(more or ())]
-    named = [one for text in texts for one in text.replace(",", " ").split()]
-    return tuple(dict.fromkeys(named)) or _here()[0].market.symbols
-
-
-def _chosen_interval(start: datetime | None, end: datetime | None) -> tuple["pd.Timestamp", "pd.Timestamp"]:
-    import pandas as pd
-
-    if start is None or end is None:
-        span = _here()[0].snapshot
-        end = end or span.as_of
-        start = start or end - timedelta(days=span.days)
-    first, last = (pd.Timestamp(time.replace(tzinfo=time.tzinfo or UTC)) for time in (start, end))
-    if first >= last or (first, last) != (first.floor("h"), last.floor("h")):
-        raise ConfigError(f"`--start` must lie before `--end`, both on the hour; received {first} and {last}")
-    return first, last
-
-
-def _progress() -> "rich.progress.Progress":
-    from rich import progress
-
-    class Rate(progress.ProgressColumn):
-        def render(self, task: progress.Task) -> str:
-            return f"{task.speed or task.finished_speed or 0:,.0f} candles/s"
-
-    return progress.Progress(
-        progress.TextColumn("{task.description}"), progress.BarColumn(), progress.MofNCompleteColumn(), Rate()
-    )
+for command in (market.sandbox, market.pull, market.validate):
+    app.command()(command)
+app.add_typer(market.market_app, name="market")
 
 
 _Model = Annotated[
@@ -284,7 +147,7 @@ def gate(model: _Model = None, pending: _Pending = False) -> None:
     from xrl.registry.store import Store
     from xrl.serve.predictor import replay_bundle
 
-    store, bounds = Store(load_settings().tracking_url), _here()[0].gate
+    store, bounds = Store(load_settings().tracking_url), here()[0].gate
     names = _chosen_models(model, pending, store)
     found = waiting(store, names)
     unjudged = []
@@ -325,7 +188,7 @@ def _chosen_models(model: str | None, pending: bool, store: "Store") -> tuple[st
     """One model, or with `pending` all that are registered."""
     if pending and model is not None:
         raise ConfigError("`--pending` looks at every model; leave `--model` or `--pending` out")
-    return store.models() if pending else (model or _here()[0].market.model_name,)
+    return store.models() if pending else (model or here()[0].market.model_name,)
 
 
 def _show(judgement: "Judgement") -> None:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import requests
 
 from tests.market.conftest import Sandbox
 from xrl import __main__ as command
@@ -36,20 +37,66 @@ def test_pull_takes_several_symbols_and_a_second_one_finds_nothing_to_do(run):
     pull = ("pull", "--world", "random_walk", "--symbols", "BTCUSDT", "ETHUSDT", "--start", "2024-05-20")
     code, out, _ = run(*pull, "--end", "2024-05-22")
     assert code == 0
-    assert "random_walk BTCUSDT: 48 candles, 6 funding rates" in out
-    assert "random_walk ETHUSDT: 48 candles" in out
+    assert "BTCUSDT: 6 funding rates, 48 open-interest marks, 48 taker volumes, 48 candles are new" in out
+    assert "ETHUSDT: 6 funding rates" in out
     code, out, _ = run(*pull, "--end", "2024-05-22")
-    assert code == 0 and "ETHUSDT: 0 candles" in out
+    assert code == 0 and "0 candles are new" in out
     code, out, _ = run("market", "status", "--world", "random_walk")
-    assert "BTCUSDT: 48 candles, 2024-05-20 00:00:00+00:00 to 2024-05-21 23:00:00+00:00, 0 gaps" in out
+    line = next(line for line in out.splitlines() if "BTCUSDT" in line and "1h" in line)
+    assert "2024-05-20 00:00" in line and "2024-05-21 23:00" in line and " 48 " in line
     code, out, _ = run("validate", "--world", "random_walk", "--symbols", "BTCUSDT")
-    assert code == 0 and "BTCUSDT 1h: 48 rows are good" in out
+    assert "BTCUSDT funding: 6 rows are good" in out
+    assert code == 1 and "history is long enough" in out  # two days are not enough to learn from
+
+
+def test_what_no_venue_keeps_is_told_once_for_all_symbols(run):
+    code, out, _ = run(
+        "pull", "--venue", "bybit", "--world", "planted", "--symbols", "BTCUSDT,ETHUSDT", "--start",
+        "2024-05-20", "--end", "2024-05-22", "--timeframe", "4h",
+    )  # fmt: skip
+    assert code == 0
+    assert out.count("does not publish it") == 1
+    assert "12 4h candles are new" in out
+
+
+def test_longer_bars_are_made_of_stored_ones_and_the_venues_own_are_left(run):
+    span = ("--world", "planted", "--symbols", "BTCUSDT", "--start", "2024-05-20", "--end", "2024-05-22")
+    assert run("pull", *span)[0] == 0
+    make = ("market", "resample", "--from", "1h", "--to", "4h", "--world", "planted", "--symbols", "BTCUSDT")
+    assert "12 candles of 4h made of 1h" in run(*make)[1]
+    assert "0 candles of 4h made of 1h" in run(*make)[1]
+
+
+def test_a_bar_that_is_missing_fails_the_run_is_listed_and_comes_with_the_next_pull(run, sandbox: Sandbox):
+    day = ("--start", "2024-05-31", "--end", "2024-06-01T10:00:00Z")
+    span = ("--world", "planted", "--symbols", "BTCUSDT", *day)
+    late = {"faults": [{"kind": "late", "on": "klines", "times": None, "args": {"minutes": 100}}]}
+    requests.put(f"{sandbox.url}/_faults", json=late, timeout=5).raise_for_status()
+    code, out, err = run("pull", *span)
+    requests.delete(f"{sandbox.url}/_faults", timeout=5).raise_for_status()
+    assert code == 1 and "BTCUSDT could not be brought up to date" in err and "are missing" in out
+    assert "1 candles (2024-06-01 09:00) are missing" in run("market", "status", "--world", "planted")[1]
+    code, out, _ = run("pull", *span)
+    assert code == 0 and "are missing" not in out
+    assert "are missing" not in run("market", "status", "--world", "planted")[1]
+
+
+def test_a_refused_batch_is_told_with_its_rule_and_report(run, sandbox: Sandbox, tmp_path: Path):
+    fault = {"kind": "contradictory", "on": "klines", "symbol": "BTCUSDT", "times": None}
+    wrong = {"faults": [{**fault, "args": {"rows": 48}}]}
+    requests.put(f"{sandbox.url}/_faults", json=wrong, timeout=5).raise_for_status()
+    code, out, err = run("pull", "--world", "planted", "--symbols", "BTCUSDT", "ETHUSDT",
+                         "--start", "2024-05-20", "--end", "2024-05-22")  # fmt: skip
+    requests.delete(f"{sandbox.url}/_faults", timeout=5).raise_for_status()
+    assert code == 1 and "BTCUSDT could not" in err and "ETHUSDT" not in err
+    assert "rule" in out and str(tmp_path / "data" / "quarantine" / "planted" / "BTCUSDT" / "1h") in out
+    assert "BTCUSDT" not in run("validate", "--world", "planted", "--symbols", "ETHUSDT")[1]
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--world", "mars"), "must be planted, random_walk, replay or live; received 'mars'"),
+        (("--world", "mars"), "must be one of planted, random_walk, replay, live; received 'mars'"),
         (("--symbols", "FOOUSDT"), "lists no perpetual FOOUSDT"),
         (("--start", "2024-05-02", "--end", "2024-05-01"), "`--start` must lie before `--end`"),
     ],

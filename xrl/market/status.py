@@ -7,7 +7,7 @@ import pandas as pd
 
 from xrl.market.journal import Entry, Journal
 from xrl.market.plan import lacking
-from xrl.market.spans import HOUR, Span
+from xrl.market.spans import HOUR, Span, merge
 from xrl.market.store import Store
 from xrl.market.tables import Kind, is_candles, table
 
@@ -23,7 +23,8 @@ class KindStatus(NamedTuple):
         rows: that can be read.
         first: timestamp of the first row; None without rows.
         last: of the last one.
-        gaps: spans between them in which rows must be and are not.
+        gaps: spans between them in which rows must be and are not, and those that the last pull asked for in
+            vain.
         damaged: files that will be pulled anew, whose rows do not count.
         unavailable: what the venue does not publish or no longer keeps, as the last pull said; None for
             nothing.
@@ -106,7 +107,8 @@ def _symbol(store: Store, symbol: str, entry: Entry, now: pd.Timestamp) -> Symbo
 def _kind(store: Store, symbol: str, kind: Kind, entry: Entry) -> KindStatus:
     times, damaged = store.survey(symbol, kind)
     first, last = (times[0], times[-1]) if len(times) else (None, None)
-    gaps = lacking(kind, times, Span(first, last + _step(kind))) if len(times) else []
+    inside = lacking(kind, times, Span(first, last + _step(kind))) if len(times) else []
+    gaps = merge([*inside, *entry.holes.get(kind, ())])
     return KindStatus(kind, len(times), first, last, tuple(gaps), tuple(damaged), entry.unavailable.get(kind))
 
 
