@@ -2,13 +2,14 @@
 # make demo       the whole way, shown: planted world promoted, random walk refused
 # make demo WORLD=replay DATA=DIR [DAYS=1461] [AS_OF=2025-01-01]   one world alone
 # make up | down | status       the servers
+# make soak [SCRIPTS=300] [SEED=N] [RESUME=1]   pulls among random faults and kills; the store must come out whole
 # make test | check | bench | clean
 #
 # TORCH_BACKEND=cpu keeps Linux from downloading CUDA libraries; PIP_FIND_LINKS is honoured.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := setup
-.PHONY: setup demo up down status test check bench clean
+.PHONY: setup demo up down status test check bench soak clean
 
 PYTHON ?= python3.11
 BIN := .venv/bin
@@ -68,6 +69,9 @@ check: setup
 
 bench: setup
 	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY))
+
+soak: setup
+	@$(BIN)/python -m ops.soak --scripts $(or $(SCRIPTS),300) $(if $(SEED),--seed $(SEED)) $(if $(RESUME),--resume)
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -9,3 +9,7 @@ class ServerError(XrlError):
 
 class AirflowError(XrlError):
     """Airflow refused a request, or a run failed."""
+
+
+class SoakError(XrlError):
+    """A trial of the soak could not be carried out, or ended as it must not."""

@@ -170,7 +170,7 @@ def _random_fault(rng: random.Random, symbols: Sequence[str]) -> Fault:
             "kind": name,
             "on": on,
             "symbol": rng.choice(symbols) if single and rng.random() < 0.4 else None,
-            "after": rng.choice((0, 0, 0, 1, 2, 5)),
+            "after": rng.choice((0, 0, 0, 0, 1, 2)),
             "times": _random_times(rng, kind.lasts),
             "args": {key: rng.choice(arg.drawn) for key, arg in kind.args.items()},
         }

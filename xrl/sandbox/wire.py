@@ -49,8 +49,10 @@ class Asked(NamedTuple):
 
     @property
     def span_ms(self) -> int:
-        """From a row's stamp to the moment it is complete: rates and open interest are marks."""
-        return self.step_ms if self.on in ("klines", "taker_volume") else 0
+        """From a row's stamp to the moment it is complete: rates are marks, and open interest is one except
+        at OKX, which stamps it with the opening of its hour."""
+        mark = self.on == "funding" or (self.on == "open_interest" and self.dialect != "okx")
+        return 0 if mark else self.step_ms
 
 
 def asked(path: str, query: Mapping[str, str]) -> Asked | None:
