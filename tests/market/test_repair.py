@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.market.conftest import utc
 from xrl import columns as c
 from xrl.market import tables
-from xrl.market.repair import Repaired, repair
+from xrl.market.repair import Repaired, repair, revised
 
 START, END = utc("2024-01-01"), utc("2024-01-02")
 
@@ -89,3 +89,39 @@ def test_the_rows_given_stay_as_they_were():
     before = sent.copy(deep=True)
     mended(sent)
     pd.testing.assert_frame_equal(sent, before, check_exact=True)
+
+
+def both(first: pd.DataFrame, again: pd.DataFrame) -> Repaired:
+    return revised(mended(first), mended(again), "1h")
+
+
+def test_a_second_answer_fills_what_the_first_lacks_and_counts_where_both_speak():
+    good = rows("1h", 6)
+    frame, _, conflicts = both(good.drop(index=[2, 3]).assign(close=-1.0), good.iloc[1:4])
+    expected = good.assign(close=good[c.CLOSE].where(good.index.isin([1, 2, 3]), -1.0))
+    pd.testing.assert_frame_equal(frame, expected, check_exact=True)
+    assert conflicts == []
+
+
+def test_a_second_answer_settles_a_contradiction_and_its_own_do_not_unsettle_what_was_clear():
+    good = rows("1h", 4)
+    first = pd.concat([good, good.iloc[[1]].assign(close=-1.0)])
+    again = pd.concat([good, good.iloc[[2]].assign(close=-1.0)])
+    pd.testing.assert_frame_equal(both(first, again).frame, good, check_exact=True)
+    assert both(first, first).conflicts == [good[c.TIMESTAMP][1]]
+    assert len(both(first, first).frame) == 5
+
+
+def test_a_value_that_the_second_answer_leaves_out_stays_and_one_that_it_adds_is_taken():
+    good = rows("1h", 3)
+    holed = good.assign(volume=[0.0, np.nan, 2.0])
+    other = good.assign(volume=[np.nan, 1.0, 2.0])
+    expected = good.assign(volume=[0.0, 1.0, 2.0])
+    pd.testing.assert_frame_equal(both(holed, other).frame, expected, check_exact=True)
+
+
+def test_a_row_beside_the_grid_stays_only_if_it_is_sent_again():
+    good = rows("1h", 3)
+    moved = shifted(good, [0, 30_000, 0])
+    pd.testing.assert_frame_equal(both(moved, good.iloc[[1]]).frame, good, check_exact=True)
+    pd.testing.assert_frame_equal(both(moved, moved).frame, moved, check_exact=True)

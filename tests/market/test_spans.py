@@ -108,6 +108,17 @@ def test_neighbours_outside_the_interval_tell_the_schedule():
     assert gaps(settled(0, 8, 24, 32), 24, 40) == []  # the hole lies before
 
 
+def test_a_hole_that_reaches_out_of_the_interval_counts_if_a_settlement_of_it_lies_inside():
+    assert gaps(settled(0, 8, 16, 48), 0, 24) == []  # the next one is due at 24:00
+    assert gaps(settled(0, 8, 16, 48), 0, 25) == [span(17, 25)]
+    assert gaps(settled(16, 48, 56), 32, 40) == [span(32, 40)]
+    assert gaps(settled(16, 48, 56), 41, 48) == []
+    assert gaps(settled(48, 56), 0, 8) == [span(0, 8)]
+    assert gaps(settled(48, 56), 1, 8) == []
+    assert gaps(settled(0, 8), 25, 32) == []
+    assert gaps(settled(0, 8), 25, 33) == [span(25, 33)]
+
+
 @pytest.mark.skipif(not SHARED_MARKET.is_dir(), reason="no shared/market beside this checkout")
 @pytest.mark.parametrize("coin", ["ADA", "BTC", "ETH", "LTC", "SOL", "XRP"])
 def test_five_real_years_have_no_hole_and_nearly_every_lost_settlement_shows(coin: str):

@@ -116,7 +116,8 @@ def plan(
     if newest is None:
         wanted.append(Span(max(due.first, life.first - _BEFORE_LISTING), min(due.last, life.first)))
     elif newest + step < due.last:
-        wanted.append(Span(newest - (overlap - 1) * step, newest + step))
+        newest_rows = store.times(symbol, kind, newest - (overlap - 1) * step, newest + step)
+        wanted += [Span(newest_rows[0], newest + step)] if len(newest_rows) else []
     asked = spans.overlap(spans.merge(wanted, _BRIDGE_ROWS * step), [kept])
     must = tuple(spans.overlap(spans.overlap([due, *holes], [life]), [kept]))
     whole = Piece(symbol, kind, kept, kept, must, pd.DatetimeIndex([]), life.first)

@@ -9,6 +9,7 @@ import importlib
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -21,14 +22,14 @@ from xrl.errors import ConfigError, ExchangeError
 from xrl.market import spans
 from xrl.market.agenda import Agenda, Order, Places
 from xrl.market.exchange import Exchange
-from xrl.market.fetch import Fetched, fetch
+from xrl.market.fetch import fetch
 from xrl.market.intake import Intake, Tally
 from xrl.market.journal import Entry
 from xrl.market.outcome import Outcome
 from xrl.market.plan import Piece
 from xrl.market.tables import FUNDING, TIMEFRAMES, Kind, empty
 from xrl.market.watch import Watch, spending
-from xrl.market.workers import Workers
+from xrl.market.workers import Task, Workers
 
 __all__ = ["Order", "Outcome", "Places", "Watch", "pull"]
 
@@ -115,19 +116,21 @@ def _rows(order: Order, pieces: dict[Kind, list[Piece]]) -> dict[str, int]:
 
 
 def _carry_out(pieces: dict[Kind, list[Piece]], rows: int, workers: Workers, intake: Intake) -> None:
-    """Fetch and take in batch after batch, the next one under way. An outage ends it after what has come."""
-    batches = [(kind, batch) for kind, found in pieces.items() for batch in _batches(found, rows)]
-    if any(piece.lacking(empty(piece.kind).iloc[:, 0]) for _, batch in batches for piece in batch):
+    """Fetch and take in batch after batch, about `rows` rows under way beside the batch that is taken in. An
+    outage ends it after what has come."""
+    waiting = deque((kind, batch) for kind, found in pieces.items() for batch in _batches(found, rows))
+    if any(piece.lacking(empty(piece.kind).iloc[:, 0]) for _, batch in waiting for piece in batch):
         threading.Thread(
             target=importlib.import_module, args=("xrl.market.expectations",), daemon=True
         ).start()  # it takes seconds, while the first rows are on their way
-    under_way = workers.fetch(batches[0][1]) if batches else []
-    for number, (kind, _) in enumerate(batches):
-        tasks, under_way = under_way, []
-        if number + 1 < len(batches):
-            under_way = workers.fetch(batches[number + 1][1])
+    under_way: deque[tuple[Kind, list[Task]]] = deque()
+    while waiting or under_way:
+        while waiting and sum(task.piece.rows for _, tasks in under_way for task in tasks) <= rows:
+            kind, batch = waiting.popleft()
+            under_way.append((kind, workers.fetch(batch)))
+        kind, tasks = under_way.popleft()
         with spending(intake.watch, "fetch"):
-            fetched: list[Fetched] = workers.collect(tasks)
+            fetched = workers.collect(tasks)
         intake.take(kind, fetched)
 
 

@@ -87,14 +87,15 @@ def funding_gaps(times: pd.Series | pd.DatetimeIndex, start: pd.Timestamp, end: 
     if not len(stamps):
         return [Span(start, end)] if last - first >= _LONGEST_MS else []
     spacing = np.minimum(np.diff(stamps), _LONGEST_MS)
-    before, after = (spacing[0], spacing[-1]) if len(spacing) else (_LONGEST_MS, _LONGEST_MS)
-    gaps = [(int(stamps[i]) + _HOUR_MS, int(stamps[i + 1])) for i in _holes(stamps)]
-    if stamps[0] - before >= first:
-        gaps.insert(0, (first, int(stamps[0])))
-    if stamps[-1] + after < last:
-        gaps.append((int(stamps[-1]) + _HOUR_MS, last))
-    inside = [(max(a, first), min(b, last)) for a, b in gaps]
-    return [Span(at(a), at(b)) for a, b in inside if a < b]
+    before, after = (int(one) for one in (spacing[[0, -1]] if len(spacing) else (_LONGEST_MS, _LONGEST_MS)))
+    oldest, newest = int(stamps[0]), int(stamps[-1])
+    earlier = oldest - before * max(0, (oldest - first) // before)  # where the schedule began, carried back
+    found = [Span(start, at(min(oldest, last)))] if earlier < min(oldest, last) else []
+    for left, right, step in [*_holes(stamps), (newest, last, after)]:
+        due = left + step * max(1, -((left - first) // step))  # the next on the schedule, within the interval
+        if due < min(right, last):
+            found.append(Span(at(max(left + _HOUR_MS, first)), at(min(right, last))))
+    return found
 
 
 def merge(spans: Iterable[Span], within: pd.Timedelta = pd.Timedelta(0)) -> list[Span]:  # noqa: B008
@@ -133,14 +134,14 @@ def at(stamp: int | np.int64) -> pd.Timestamp:
     return pd.Timestamp(int(stamp), unit="ms", tz="UTC")
 
 
-def _holes(stamps: NDArray[np.int64]) -> list[int]:
-    """Positions i for which a settlement lacks between `stamps[i]` and `stamps[i + 1]`."""
+def _holes(stamps: NDArray[np.int64]) -> Iterator[tuple[int, int, int]]:
+    """Neighbours between which a settlement lacks, and the time between settlements around them."""
     spacing = np.diff(stamps)
-    misfit = (spacing > _LONGEST_MS) | (stamps[:-1] % np.maximum(spacing, 1) != 0)
-    widened = np.flatnonzero((spacing > spacing.min(initial=_LONGEST_MS)) & ~misfit)
-    day_before = np.searchsorted(stamps, stamps[widened] - _DAY_MS)
-    day_after = np.searchsorted(stamps, stamps[widened + 1] + _DAY_MS, side="right") - 1
-    for i, low, high in zip(widened, day_before, day_after):
-        wide = spacing[i]
-        misfit[i] = (spacing[low:i] < wide).any() and (spacing[i + 1 : high] < wide).any()
-    return [int(i) for i in np.flatnonzero(misfit)]
+    odd = (spacing > _LONGEST_MS) | (stamps[:-1] % np.maximum(spacing, 1) != 0)
+    day_before = np.searchsorted(stamps, stamps[:-1] - _DAY_MS)
+    day_after = np.searchsorted(stamps, stamps[1:] + _DAY_MS, side="right") - 1
+    for i in np.flatnonzero(odd | (spacing > spacing.min(initial=_LONGEST_MS))):
+        wide, earlier, later = spacing[i], spacing[day_before[i] : i], spacing[i + 1 : day_after[i]]
+        if odd[i] or ((earlier < wide).any() and (later < wide).any()):
+            step = min(earlier.min(initial=_LONGEST_MS), later.min(initial=_LONGEST_MS))
+            yield int(stamps[i]), int(stamps[i + 1]), int(step) if step < wide else _HOUR_MS
