@@ -75,7 +75,10 @@ def test_a_bar_that_is_missing_fails_the_run_is_listed_and_comes_with_the_next_p
     code, out, err = run("pull", *span)
     requests.delete(f"{sandbox.url}/_faults", timeout=5).raise_for_status()
     assert code == 1 and "BTCUSDT could not be brought up to date" in err and "are missing" in out
-    assert "1 candles (2024-06-01 09:00) are missing" in run("market", "status", "--world", "planted")[1]
+    assert (
+        "2 candles (2024-06-01 08:00 to 2024-06-01 09:00) are missing"
+        in run("market", "status", "--world", "planted")[1]
+    )
     code, out, _ = run("pull", *span)
     assert code == 0 and "are missing" not in out
     assert "are missing" not in run("market", "status", "--world", "planted")[1]
