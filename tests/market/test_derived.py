@@ -42,6 +42,17 @@ def test_moves_are_logs_of_what_the_columns_say():
     assert found[d.SPIKE].tolist() == pytest.approx([np.nan, np.log(1.1), np.nan], nan_ok=True)
 
 
+def test_only_a_move_that_is_taken_back_is_a_spike():
+    spikes = judged(bars(100, 110, 121, 100, 100, 90))[d.SPIKE]
+    assert spikes.tolist() == pytest.approx([np.nan, np.nan, np.log(1.1), *[np.nan] * 3], nan_ok=True)
+
+
+def test_rows_of_one_slot_are_not_equal_bars():
+    frame = bars(*[100.0] * 3)
+    again = frame.iloc[[0, 1, 1, 2]].reset_index(drop=True)
+    assert judged(again)[d.EQUAL_BARS].tolist() == [1, 2, 1, 2]
+
+
 def test_volatility_is_that_of_the_bars_before_over_the_time_of_the_move():
     steps = 0.01 * np.where(np.arange(20) % 2, 1, -1)  # |move| of one percent, always
     frame = bars(*(100 * np.exp(np.cumsum(steps))))
@@ -101,7 +112,8 @@ def test_a_hole_after_the_past_is_not_known_inside_it_is():
 
 
 def test_batches_do_not_see_each_other():
-    alone = [candles(), candles(hours=5), candles("random_walk").assign(volume=0.0)]
+    silent_one = candles("random_walk").assign(volume=0.0)
+    alone = [candles(), silent_one, candles(hours=5), silent_one, silent_one.tail(20)]
     together = [d.Batch(str(number), frame, frame.head(0)) for number, frame in enumerate(alone)]
     table, owner = d.judged_rows("1h", together, d.Demand())
     for number, frame in enumerate(alone):
