@@ -4,6 +4,7 @@ Enters: the soak's seed and the trial's number. Leaves: a `Case`; the same two n
 """
 
 import random
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
@@ -20,6 +21,11 @@ COINS: Final = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT")
 _TIMEFRAMES: Final = (("1h", 0.7, 60), ("15m", 0.2, 15), ("1m", 0.1, 4))
 #: How long after the full hour the first pull runs: some bars have just closed, or have half passed.
 _PAST_THE_HOUR_S: Final = (5, 20, 44, 50, 61, 70, 1200, 3599)
+_JUST_CLOSED_S: Final = (5, 20, 44)
+#: Hours from the interval's end to the pull; before 0 the interval reaches into the future.
+_HOURS_ON: Final = (0, 0, 0, 0, -1, -5, 30, 200)
+#: Kinds that concern the newest bars alone, or the future.
+_YOUNG: Final = frozenset({"late", "preliminary", "revised", "unclosed", "clock_skew"})
 
 
 @dataclass(frozen=True)
@@ -86,9 +92,9 @@ def draw(seed: int, number: int) -> Case:
     """Trial `number` of the soak with that seed."""
     rng = random.Random(f"soak {seed} trial {number}")
     symbols = tuple(rng.sample(COINS, rng.choice((1, 1, 2, 3))))
-    order, now = _interval(rng, symbols)
     script = random_script(rng.getrandbits(48), symbols)
     kinds = {fault.kind for fault in script.faults}
+    order, now = _interval(rng, symbols, kinds)
     return Case(
         seed=seed,
         number=number,
@@ -109,16 +115,18 @@ def draw(seed: int, number: int) -> Case:
     )
 
 
-def _interval(rng: random.Random, symbols: tuple[str, ...]) -> tuple[Order, pd.Timestamp]:
-    """An interval of whole hours over the end of a month, and a clock near its end."""
+def _interval(
+    rng: random.Random, symbols: tuple[str, ...], kinds: Collection[str]
+) -> tuple[Order, pd.Timestamp]:
+    """An interval of whole hours over the end of a month; a clock near its end, where `kinds` can bite."""
     timeframe, _, days = rng.choices(_TIMEFRAMES, [share for _, share, _ in _TIMEFRAMES])[0]
     hours = rng.randint(72, days * 24)
     border = pd.Timestamp(year=2024, month=rng.randint(1, 12), day=1, tz="UTC")
     start = border - rng.randint(1, hours - 1) * HOUR
     end = start + hours * HOUR
-    hours_on = rng.choice((0, 0, 0, 0, -1, -5, 30, 200))
-    now = end + hours_on * HOUR + pd.Timedelta(seconds=rng.choice(_PAST_THE_HOUR_S))
-    return Order(symbols, timeframe, start, end), now
+    hours_on = rng.choice(_HOURS_ON if _YOUNG.isdisjoint(kinds) else (0, 0, -1, -5))
+    seconds = rng.choice(_JUST_CLOSED_S if "preliminary" in kinds else _PAST_THE_HOUR_S)
+    return Order(symbols, timeframe, start, end), end + hours_on * HOUR + pd.Timedelta(seconds=seconds)
 
 
 def _earlier(rng: random.Random, order: Order, now: pd.Timestamp) -> pd.Timestamp | None:
