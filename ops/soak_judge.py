@@ -17,6 +17,8 @@ from xrl.sandbox.altered import FINAL_MS
 
 #: In the names of unfinished files.
 PART: Final = ".part"
+#: More than any clock of a trial is off.
+EDGE: Final = 2 * HOUR
 _ENDPOINTS: Final = {FUNDING: "funding", "open_interest": "open_interest", "taker_volume": "taker_volume"}
 
 Frames = dict[tuple[str, Kind], pd.DataFrame]
@@ -55,12 +57,23 @@ def changed(frame: pd.DataFrame, expected: pd.DataFrame) -> pd.DataFrame:
     return both.loc[~same, list(frame.columns)]
 
 
-def invented(found: Frames, due: Frames, case: Case, fired: Collection[str]) -> list[str]:
-    """Rows that the fault-free venue does not have, but for first versions that a `revised` fault served."""
+def invented(
+    found: Frames, due: Frames, case: Case, fired: Collection[str], kept: Mapping[Kind, pd.Timestamp]
+) -> list[str]:
+    """Rows that the fault-free venue does not have, but for first versions that a `revised` fault served.
+
+    Args:
+        found: what is stored.
+        due: what the fault-free venue has.
+        case: whose script says what may be a first version.
+        fired: kinds of fault that fired.
+        kept: since when the venue answers for a kind; a clock that is behind by EDGE finds older rows, too.
+    """
     sentences = []
     for (symbol, kind), frame in found.items():
-        expected = due[symbol, kind]
-        unknown = frame[~frame[c.TIMESTAMP].isin(expected[c.TIMESTAMP])]
+        expected, times = due[symbol, kind], frame[c.TIMESTAMP]
+        older = (times >= kept[kind] - EDGE) & (times < kept[kind]) if kind in kept else times.isna()
+        unknown = frame[~times.isin(expected[c.TIMESTAMP]) & ~older]
         other = changed(frame, expected)
         other = other[~other[c.TIMESTAMP].isin(_revisable(other[c.TIMESTAMP], kind, case, fired))]
         if len(unknown) or len(other):

@@ -27,7 +27,7 @@ from xrl.errors import XrlError
 from xrl.market.exchange import Exchange
 from xrl.market.pull import Order, Places, pull
 from xrl.market.store import Store
-from xrl.market.tables import SERIES
+from xrl.market.tables import SERIES, Kind
 from xrl.sandbox import server
 from xrl.sandbox.faults import Script
 from xrl.sandbox.venue import Venue
@@ -119,11 +119,12 @@ def _run(case: Case, venue: Sandbox, folder: Path, trial: Trial) -> None:
     venue.misbehave(case.script)
     _first_pulls(case, venue, ours, trial)
     trial.fired = venue.behave()
-    _pull_well(case, venue, due, case.order, case.now)  # at that time: what venues keep for a month moves on
+    # at that time: what venues keep for a month moves on
+    kept = _kept(_pull_well(case, venue, due, case.order, case.now))
     shutil.copytree(due, folder / "due now")
     if case.later != case.now:
         _pull_well(case, venue, due, case.later_order, case.later)
-    first_look = partial(_look, partial(_after_first, case, folder, trial), "first")
+    first_look = partial(_look, partial(_after_first, case, folder, trial, kept), "first")
     trial.problems += fork(first_look, folder / "first look.log").value(_LIMIT_S)
     if ours.exists():
         shutil.copytree(ours, folder / "after the first")
@@ -133,7 +134,7 @@ def _run(case: Case, venue: Sandbox, folder: Path, trial: Trial) -> None:
     if damaged:  # its whole month comes anew, beyond what was asked for too
         shutil.copytree(due, folder / "wide")
         _pull_well(case, venue, folder / "wide", case.wide_order, case.later)
-    last_look = partial(_look, partial(_after_last, case, folder, last, damaged), "last")
+    last_look = partial(_look, partial(_after_last, case, folder, last, kept, damaged), "last")
     trial.problems += fork(last_look, folder / "last look.log").value(_LIMIT_S)
     trial.repaired = "well" not in trial.ended and not trial.problems
 
@@ -222,11 +223,16 @@ def _look(look: Callable[[], list[str]], when: str) -> list[str]:
         return [f"after the {when} pull the store cannot be read: {error}"]
 
 
-def _after_first(case: Case, folder: Path, trial: Trial) -> list[str]:
+def _kept(report: dict[str, Any]) -> dict[Kind, pd.Timestamp]:
+    """Since when the venue answered for the kinds that it does not keep."""
+    return {kind: pd.Timestamp(text) for kind, text in report["kept_since"].items()}
+
+
+def _after_first(case: Case, folder: Path, trial: Trial, kept: dict[Kind, pd.Timestamp]) -> list[str]:
     """What is wrong with the store after the pulls among faults."""
     found = judge.frames(Store(folder / "ours" / "store"), case)
     due = judge.frames(Store(folder / "due" / "store"), case)
-    wrong = judge.invented(found, due, case, trial.fired)
+    wrong = judge.invented(found, due, case, trial.fired, kept)
     if case.earlier is not None:
         wrong += judge.lost(found, judge.frames(Store(folder / "earlier" / "store"), case))
     if "well" in trial.ended:
@@ -249,14 +255,16 @@ def _damage(case: Case, store: Path) -> bool:
     return True
 
 
-def _after_last(case: Case, folder: Path, last: dict[str, Any], damaged: bool) -> list[str]:
+def _after_last(
+    case: Case, folder: Path, last: dict[str, Any], kept_first: dict[Kind, pd.Timestamp], damaged: bool
+) -> list[str]:
     """What is wrong with the store after the pull without faults."""
     store = Store(folder / "ours" / "store")
     found, first = judge.frames(store, case), judge.frames(Store(folder / "after the first" / "store"), case)
     due = judge.frames(Store(folder / "due" / "store"), case)
-    kept = {kind: pd.Timestamp(text) for kind, text in last["kept_since"].items()}
+    kept = _kept(last)
     known = judge.frames(Store(folder / "wide" / "store"), case) if damaged else due
-    wrong = judge.invented(found, known, case, ()) + judge.litter(store.root)
+    wrong = judge.invented(found, known, case, (), kept_first) + judge.litter(store.root)
     if damaged:
         found = judge.within(found, due)
     wrong += judge.differences(judge.since(found, kept), judge.since(due, kept))

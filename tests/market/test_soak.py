@@ -70,7 +70,7 @@ def altered(frames: judge.Frames, row: int) -> judge.Frames:
 
 def test_the_judge_accepts_equal_stores():
     assert judge.differences(market(), market()) == []
-    assert judge.invented(market(), market(), case(), ()) == []
+    assert judge.invented(market(), market(), case(), (), {}) == []
     assert judge.lost(market(), market()) == []
 
 
@@ -79,18 +79,26 @@ def test_a_lacking_an_invented_and_a_changed_row_are_found():
     assert "lacks 1 (2024-05-30 15:00" in judge.differences(less, whole)[0]
     assert "too many 1" in judge.differences(whole, less)[0]
     assert "other values 1" in judge.differences(other, whole)[0]
-    assert "invented rows 1" in judge.invented(whole, less, case(), ())[0]
-    assert "values 1" in judge.invented(other, whole, case(), ())[0]
+    assert "invented rows 1" in judge.invented(whole, less, case(), (), {})[0]
+    assert "values 1" in judge.invented(other, whole, case(), (), {})[0]
     assert "lost 1" in judge.lost(less, whole)[0]
-    assert judge.invented(less, whole, case(), ()) == judge.lost(whole, less) == []
+    assert judge.invented(less, whole, case(), (), {}) == judge.lost(whole, less) == []
+
+
+def test_rows_at_the_old_edge_of_what_a_venue_keeps_are_not_invented():
+    whole, young = market(48), market(46)
+    kept = {"1h": young["BTCUSDT", "1h"][c.TIMESTAMP].min()}
+    assert judge.invented(whole, young, case(), (), {}) != []
+    assert judge.invented(whole, young, case(), (), kept) == []
+    assert judge.invented(market(49), young, case(), (), kept) != []
 
 
 def test_first_versions_are_forgiven_only_where_a_fault_served_them():
     revised = case(Fault(kind="revised", args={"rows": 2}))
     newest, older = altered(market(), 47), altered(market(), 45)
-    assert judge.invented(newest, market(), revised, ("revised",)) == []
-    assert judge.invented(newest, market(), revised, ()) != []  # it did not fire
-    assert judge.invented(older, market(), revised, ("revised",)) != []
+    assert judge.invented(newest, market(), revised, ("revised",), {}) == []
+    assert judge.invented(newest, market(), revised, (), {}) != []  # it did not fire
+    assert judge.invented(older, market(), revised, ("revised",), {}) != []
     assert judge.differences(judge.forgiven(newest, market(), revised, ("revised",)), market()) == []
     assert judge.differences(judge.forgiven(older, market(), revised, ("revised",)), market()) != []
 

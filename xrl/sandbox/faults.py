@@ -63,7 +63,7 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
         "out_of_order": Kind(_ROWS),
         "late": Kind(_ROWS, {"minutes": Arg(30, 0, 100_000, (1, 30, 90, 600))}, lasts=True),
         "preliminary": Kind(_ROWS, {"seconds": Arg(45, 0, 3600, (45,))}, lasts=True),
-        "revised": Kind(_ROWS, {"rows": Arg(1, 1, 24, (1, 2, 5))}),
+        "revised": Kind(_ROWS, {"rows": Arg(1, 1, 24, (1, 2, 3))}),
         "unclosed": Kind(frozenset({"klines"}), lasts=True),
         "jitter": Kind(_ROWS, {"milliseconds": Arg(400, 1, 60_000, (5, 400, 900))}, lasts=True),
         "null_values": Kind(_ROWS, {"rows": _ONE_ROW}),
