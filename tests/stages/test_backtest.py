@@ -39,12 +39,16 @@ def test_figures_have_the_names_the_gate_reads(found: dict[str, Any]) -> None:
     assert set(found) == {
         "prediction", "trading", "baselines", "folds", "ceiling", "bars", "start", "end",
     }  # fmt: skip
-    for name in ("f1_macro", "direction_accuracy", "ic", "accuracy_minus_majority"):
+    for name in (
+        "f1_macro", "balanced_accuracy", "direction_accuracy", "ic", "ic_within_year", "log_loss",
+        "ece_interval", "accuracy_minus_majority",
+    ):  # fmt: skip
         assert set(found["prediction"][name]) == {"value", "low", "high"}
     for name in ("f1_minus_volatility_only", "f1_minus_lightgbm"):
         assert set(found["prediction"][name]) == {"value", "low", "high"}
     for name in (
-        "f1_sell", "f1_hold", "f1_buy", "accuracy", "balanced_accuracy", "f1_volatility_only", "ece",
+        "f1_sell", "f1_hold", "f1_buy", "accuracy", "f1_volatility_only",
+        "ece", "ece_sell", "ece_hold", "ece_buy",
         "share_sell", "share_hold", "share_buy", "null_f1", "null_direction", "chance_f1",
     ):  # fmt: skip
         assert np.isfinite(found["prediction"][name])
