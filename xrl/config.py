@@ -187,6 +187,8 @@ class GateParams(_Section):
     f1_floor: float
     f1_lightgbm_margin: float
     sharpe_floor: float
+    min_deflated_sharpe: float = Field(gt=0, lt=1)
+    same_trial_correlation: float = Field(gt=0, lt=1)
     max_drawdown: float
     max_class_share: float
     max_side_share: float

@@ -12,7 +12,9 @@ import pytest
 from tests.registry.evidence import evidence, interval, known, metrics, track
 from xrl.config import GateParams, load_config
 from xrl.registry.bundle import Parity
+from xrl.registry.comparison import daily_series
 from xrl.registry.gate import Evidence, Track, judge, recipe_hash
+from xrl.registry.trials import Tried
 
 PARAMS: GateParams = load_config(Path(__file__).parents[2] / "params.yaml").gate
 
@@ -38,7 +40,7 @@ def test_a_decision_says_what_it_did_not_judge_and_survives_json() -> None:
     found = json.loads(json.dumps(judge(evidence(), PARAMS).as_json()))
     assert found["promote"] is True
     assert [text.partition(":")[0] for text in found["not_judged"]] == [
-        "deflated Sharpe",
+        "unregistered trials",
         "checklist of the presets",
         "causality",
     ]
@@ -111,7 +113,7 @@ def test_what_was_not_measured_refuses(name: str, changes: dict[str, object]) ->
 
 
 def test_empty_metrics_refuse_without_a_crash() -> None:
-    found = Evidence(known(), {}, Parity(0.0, 0), False, None)
+    found = Evidence(known(), {}, Parity(0.0, 0), False, None, None)
     assert len(refused(found)) > 20
 
 
@@ -180,11 +182,11 @@ def test_an_exposure_that_is_unknown_refuses() -> None:
     assert refused(evidence(challenger=known("a", "r", holed))) == ["side_share"]
 
 
-def test_a_return_that_is_unknown_is_no_refresh() -> None:
+def test_a_return_that_is_unknown_is_neither_a_sharpe_nor_a_refresh() -> None:
     holed = track()
     holed.loc[30, "net_return"] = np.nan
     found = evidence(champion("recipe-a"), known("digest-a", "recipe-a", holed))
-    assert refused(found) == ["refresh_inferior"]
+    assert refused(found) == ["effective_trials", "deflated_sharpe", "refresh_inferior"]
 
 
 def test_a_world_with_a_ceiling_sets_its_own_alarm_bounds() -> None:
@@ -223,7 +225,7 @@ def test_an_upgrade_must_be_better_than_the_champion() -> None:
     decision = judge(evidence(champion("recipe-b", seed=0), better), PARAMS)
     assert decision.kind == "upgrade"
     assert decision.promote, [check.sentence() for check in decision.refusals]
-    equal = evidence(champion("recipe-b", drift=0.0005, seed=1), known("digest-a", "recipe-a", track(seed=2)))
+    equal = evidence(champion("recipe-b", drift=0.001, seed=1), known("digest-a", "recipe-a", track(seed=2)))
     assert "upgrade_superior" in refused(equal)
 
 
@@ -236,8 +238,51 @@ def test_a_refresh_need_only_not_be_worse() -> None:
     same = judge(evidence(champion("recipe-a"), known("digest-a", "recipe-a", track())), PARAMS)
     assert same.kind == "refresh"
     assert same.promote, [check.sentence() for check in same.refusals]
-    worse = known("digest-a", "recipe-a", track(drift=-0.002))
-    assert refused(evidence(champion("recipe-a"), worse)) == ["refresh_inferior"]
+    better = champion("recipe-a", drift=0.001)
+    assert refused(evidence(better, known("digest-a", "recipe-a", track()))) == ["refresh_inferior"]
+
+
+def earned(seed: int, drift: float = 0.0) -> pd.Series:
+    return daily_series(track(drift=drift, seed=seed))
+
+
+def searched(count: int) -> Tried:
+    """`count` unrelated recipes that earn nothing beside the candidate."""
+    return Tried({f"recipe-{seed}": earned(seed) for seed in range(1, count + 1)}, frozenset())
+
+
+def test_a_sharpe_that_many_tries_reach_by_luck_refuses_and_few_tries_do_not() -> None:
+    modest = known(table=track(drift=0.00025))  # a Sharpe ratio of a day of about .2 on 120 days
+    assert refused(evidence(challenger=modest)) == []
+    assert refused(evidence(challenger=modest, tried=searched(30))) == ["deflated_sharpe"]
+    [trials] = [
+        check
+        for check in judge(evidence(challenger=modest, tried=searched(30)), PARAMS).checks
+        if check.name == "effective_trials"
+    ]
+    assert trials.figure == 31
+
+
+def test_variants_of_the_candidate_and_trainings_of_its_own_recipe_are_no_new_tries() -> None:
+    modest = known(table=track(drift=0.00025))
+    variants = {f"recipe-{k}": earned(0, 0.0001 * k) for k in range(30)}
+    assert refused(evidence(challenger=modest, tried=Tried(variants, frozenset()))) == []
+    own = Tried({"recipe-a": earned(1)}, frozenset())
+    assert judge(evidence(challenger=modest, tried=own), PARAMS) == judge(evidence(challenger=modest), PARAMS)
+
+
+def test_recipes_whose_returns_are_lost_count_as_different_tries() -> None:
+    modest = known(table=track(drift=0.00025))
+    lost = Tried({}, frozenset(f"recipe-{k}" for k in range(30)))
+    assert refused(evidence(challenger=modest, tried=lost)) == ["deflated_sharpe"]
+
+
+def test_trials_that_cannot_be_counted_refuse() -> None:
+    assert refused(evidence(tried=None)) == ["effective_trials", "deflated_sharpe"]
+
+
+def test_luck_alone_is_not_promoted_even_on_the_first_try() -> None:
+    assert refused(evidence(challenger=known(table=track(drift=0.0)))) == ["deflated_sharpe"]
 
 
 def test_tracks_without_common_days_are_not_compared() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.registry.evidence import interval
+from tests.registry.evidence import ALONE, interval
 from tests.registry.workspace import finished
 from tests.serve import tiny
 from xrl.errors import BundleError, RegistryError
@@ -228,7 +228,7 @@ def test_the_judge_sets_the_bound_of_parity(store: Store, tmp_path: Path) -> Non
     golden["pairs"][0]["expected"]["pattern"][0] += 2e-4
     write_bundle(tmp_path / "bundle", {**files, "golden.json": json.dumps(golden).encode()})
     bundle = open_bundle(tmp_path / "bundle")
-    found = evidence(bundle, None, replay_bundle, tiny.CONFIG.gate)
+    found = evidence(bundle, None, ALONE, replay_bundle, tiny.CONFIG.gate)
     assert [check.name for check in judge(found, tiny.CONFIG.gate).refusals] == ["parity_difference"]
 
 
@@ -243,7 +243,7 @@ def test_only_the_planted_world_has_a_ceiling(
     params = yaml.safe_load(files["params.yaml"])
     params["market"] |= {"source": source, "world": world}
     write_bundle(tmp_path / "bundle", {**files, "params.yaml": yaml.safe_dump(params).encode()})
-    found = evidence(open_bundle(tmp_path / "bundle"), None, replay_bundle, tiny.CONFIG.gate)
+    found = evidence(open_bundle(tmp_path / "bundle"), None, ALONE, replay_bundle, tiny.CONFIG.gate)
     assert found.has_ceiling is honoured
 
 

@@ -16,6 +16,7 @@ from xrl.config import GateParams
 from xrl.errors import BundleError
 from xrl.registry.bundle import Bundle
 from xrl.registry.gate import Evidence, Replay, Track, recipe_hash
+from xrl.registry.trials import Tried
 
 #: What reading a file of another shape than expected raises; YAML's is no ValueError.
 _MALFORMED: Final = (
@@ -32,7 +33,9 @@ _TRACK: Final = (
 )
 
 
-def evidence(bundle: Bundle, champion: Track | None, replay: Replay, params: GateParams) -> Evidence:
+def evidence(
+    bundle: Bundle, champion: Track | None, tried: Tried | None, replay: Replay, params: GateParams
+) -> Evidence:
     """All that a decision about the challenger's `bundle` rests on.
 
     Raises:
@@ -48,7 +51,7 @@ def evidence(bundle: Bundle, champion: Track | None, replay: Replay, params: Gat
         raise _unreadable(bundle, error) from error
     if not isinstance(metrics, dict):
         raise BundleError(f"{bundle.path / 'metrics.json'} must hold named figures; run `xrl backtest` again")
-    return Evidence(track, metrics, parity, has_ceiling, champion)
+    return Evidence(track, metrics, parity, has_ceiling, champion, tried)
 
 
 def track_of(bundle: Bundle) -> Track:

@@ -17,16 +17,17 @@ import pandas as pd
 
 from xrl import columns
 from xrl.config import GateParams
-from xrl.registry import alarms, checks
+from xrl.registry import alarms, checks, trials
 from xrl.registry.bundle import Bundle, Parity, canonical_json
 from xrl.registry.checks import Check
 from xrl.registry.comparison import compare_tracks
+from xrl.registry.trials import Tried
 
 Kind = Literal["first", "upgrade", "refresh"]
 
-#: Parts of evaluation.md's gate that need what later issues bring.
+#: What a decision does not rest on.
 NOT_JUDGED: Final = (
-    "deflated Sharpe: needs the ledger of all recipes tried",
+    "unregistered trials: recipes never registered, or removed from the tracking store for good",
     "checklist of the presets: needs the training curves of every fold",
     "causality: the prefix tests of `make test` stand for it",
 )
@@ -58,6 +59,7 @@ class Evidence:
     parity: Parity  # replayed at the bound `gate.max_parity`
     has_ceiling: bool  # its market is the world whose optimal rule is known
     champion: Track | None
+    tried: Tried | None  # all recipes of its model; None where that cannot be told
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,7 @@ def _own_checks(evidence: Evidence, params: GateParams) -> list[Check]:
         checks.lightgbm(figures, params),
         checks.folds(figures, params),
         *checks.collapse(figures, _side_share(track), params),
+        *trials.deflated_sharpe(track, evidence.challenger.recipe, evidence.tried, params),
         *_parity(evidence.parity, params),
         *alarms.null(figures, params),
         *alarms.alarms(figures, params),
