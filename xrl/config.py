@@ -107,19 +107,51 @@ class FeatureParams(_Section):
     test_volume_ratio: float
 
 
+LabelKind = Literal[
+    "normalised_percentile", "adaptive", "adaptive_filtered", "raw_percentile", "triple_barrier"
+]
+
+
 class LabelParams(_Section):
+    """What a bar is called, and which bars learn and test; the definitions stand in `xrl.labels.outcomes`."""
+
+    kind: LabelKind
     horizon_bars: int = Field(gt=0)
     volatility_window: int = Field(gt=2)
     percentiles: tuple[float, float]
+    raw_percentiles: tuple[float, float]
+    threshold_multiplier: float = Field(gt=0)
+    hold_below_percentile: float = Field(gt=0, lt=1)
+    barrier: float = Field(gt=0)
+    barrier_unit: Literal["sigma", "percent"]
     folds: tuple[int, ...] = Field(min_length=2)
+    scheme: Literal["anchored", "rolling"]
     first_train_share: float = Field(gt=0, lt=1)
+    train_days: int | None = Field(default=..., gt=0)
+    cadence_days: int | None = Field(default=..., gt=0)
     embargo_bars: int = Field(ge=0)
+    holdout_days: int = Field(ge=0)
     max_hold_share: float = Field(gt=0, le=1)
 
     @model_validator(mode="after")
     def _folds_are_counted(self) -> Self:
         if self.folds != tuple(range(len(self.folds))):
             raise ValueError(f"`folds` must count up from 0, e.g. [0, 1, 2]; received {list(self.folds)}")
+        return self
+
+    @model_validator(mode="after")
+    def _scheme_has_its_span(self) -> Self:
+        if (self.scheme == "rolling") != (self.train_days is not None):
+            raise ValueError(
+                "`train_days` is the span of `scheme: rolling` and null for `anchored`; received "
+                f"{self.train_days} with {self.scheme}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _barrier_leaves_a_price(self) -> Self:
+        if self.barrier_unit == "percent" and self.barrier >= 100:
+            raise ValueError(f"`barrier` in percent must be below 100; received {self.barrier}")
         return self
 
 

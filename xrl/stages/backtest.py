@@ -167,13 +167,19 @@ def _collapse(figures: dict[str, dict[str, float]]) -> dict[str, float]:
 def _ceiling(
     config: Config, rows: pd.DataFrame, traded: pd.DataFrame, court: Court
 ) -> dict[str, float] | None:
-    """The optimal rule's scores where the world is known: classes over all folds, Sharpe where we trade."""
+    """The optimal rule's scores where the world is known: classes over all folds, Sharpe where we trade.
+
+    Which barrier is met first has no closed form in the planted world, so that kind has no class scores.
+    """
     if config.market.world != "planted":
         return None
     world = config.market.world_seed, config.labels.horizon_bars
-    classes = ceiling.class_scores(rows.dropna(subset=[c.LABEL]), *world)
     held = ceiling.targets(traded[KEYS], court.panel, court.terms, *world)
-    return {**classes._asdict(), "sharpe": court.sharpe(held)}
+    sharpe = {"sharpe": court.sharpe(held)}
+    if config.labels.kind == "triple_barrier":
+        log.warning("no ceiling of F1 and direction: the planted world's is not known for a triple barrier")
+        return sharpe
+    return {**ceiling.class_scores(rows.dropna(subset=[c.LABEL]), *world)._asdict(), **sharpe}
 
 
 def _track(traded: pd.DataFrame, replay: Replay) -> pd.DataFrame:

@@ -141,6 +141,7 @@ def _labels(config: Config, paths: Paths) -> dict[str, Any]:
     return {
         "params": config.labels.model_dump(mode="json"),
         "cuts": [refit.cut_low, refit.cut_high],
+        "volatility_floor": refit.volatility_floor,
         "percentiles": {name: np.quantile(values, shares).tolist() for name, values in seen.items()},
     }
 
