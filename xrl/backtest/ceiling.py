@@ -2,10 +2,10 @@
 
 Enters: matured bars with the returns that bound their classes, the bars to trade, the world's seed. Leaves:
 F1 macro and direction accuracy, by the same metrics as any model, and target exposures, which a `Court`
-trades as it does any baseline's. The class rule calls the class whose probability stands highest above its base rate (which
-favours F1 macro); the trading rule goes 1x with the expected return once that exceeds three round trips of
-costs and leaves when less than half a round trip is left (best of a small grid over three seeds; the Sharpe
-is flat around it).
+trades as it does any baseline's. The class rule calls the class whose probability stands highest above its
+base rate (which favours F1 macro); the trading rule goes 1x with the expected return once that exceeds three
+round trips of costs and leaves when less than half a round trip is left (best of a small grid over three
+seeds; the Sharpe is flat around it).
 """
 
 from typing import Final, NamedTuple
