@@ -97,14 +97,59 @@ class SnapshotParams(_Section):
     warn_days: int
 
 
+class ContextParams(_Section):
+    """Other symbols that a symbol's features are made of; they must be among `market.symbols`."""
+
+    lead: str | None = Field(default=..., min_length=1)
+    market: tuple[str, ...]
+
+
+class ExtraFeature(_Section):
+    """A user's column: an indicator of the library `ta`, or a function of the user's own.
+
+    `ta` names module and class, `output` the class's method; `function` is `module:function` and is called
+    with a dict of the `inputs`, each (n,) float64, and with `params`. `window` and `warmup` are checked.
+    """
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    ta: str | None = Field(default=None, pattern=r"^[a-z]+\.[A-Za-z]+$")
+    output: str | None = None  # of `ta` alone
+    function: str | None = Field(default=None, pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+    inputs: tuple[str, ...] = Field(min_length=1)
+    params: dict[str, bool | int | float | str] = {}
+    group: Literal["pattern", "indicator", "both"]
+    window: int = Field(gt=0)
+    warmup: int = Field(ge=0)
+    relative: Literal["close", "atr"] | None = None  # of a price: its distance to the close
+
+    @model_validator(mode="after")
+    def _names_one_definition(self) -> Self:
+        if (self.ta is None) == (self.function is None) or (self.ta is None) != (self.output is None):
+            raise ValueError("a feature needs `ta` with `output`, or `function` alone")
+        if self.warmup >= self.window:
+            raise ValueError("`warmup` must be below `window`: the first value needs warmup + 1 bars")
+        return self
+
+
 class FeatureParams(_Section):
     min_coverage: float = Field(ge=0, le=1)
-    volume_window: int = Field(gt=1)
+    volume_window: int = Field(gt=1, le=240)
     climax_volume_ratio: float
     climax_close_position: float = Field(ge=0.5, le=1)
     narrow_spread: float
     narrow_volume_ratio: float
     test_volume_ratio: float
+    level_volume_ratio: float
+    level_distance_atr: float = Field(ge=0)
+    context: ContextParams
+    extra: tuple[ExtraFeature, ...]
+
+    @model_validator(mode="after")
+    def _extra_names_differ(self) -> Self:
+        extra = [feature.name for feature in self.extra]
+        if len(set(extra)) != len(extra):
+            raise ValueError(f"`extra` names a feature twice: {sorted(extra)}")
+        return self
 
 
 LabelKind = Literal[

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from xrl import columns
-from xrl.config import FeatureParams
+from xrl.config import ContextParams, FeatureParams
 from xrl.sandbox import worlds
 
 REAL = Path(__file__).parents[3] / "shared" / "market"
@@ -21,6 +21,10 @@ def params() -> FeatureParams:
         narrow_spread=0.01,
         narrow_volume_ratio=2.0,
         test_volume_ratio=0.5,
+        level_volume_ratio=2.0,
+        level_distance_atr=0.5,
+        context=ContextParams(lead=None, market=()),
+        extra=(),
     )
 
 
