@@ -349,12 +349,18 @@ class Settings(_Section):
     mlflow_url: str | None = None
     dvc_remote: str | None = None  # address of a shared DVC remote; None for var/dvc-remote
     keep_workspaces: int = Field(default=5, ge=3)  # two retrainings may run at once
+    feature_modules: str = ""  # comma-separated: users' modules whose functions a bundle may name
 
     @model_validator(mode="after")
     def _loopback_only(self) -> Self:
         if self.host not in _LOOPBACK:
             raise ValueError(f"XRL_HOST must be a loopback host, one of {_LOOPBACK}; received {self.host!r}")
         return self
+
+    @property
+    def allowed_modules(self) -> tuple[str, ...]:
+        """Modules out of which gate and service compute users' features."""
+        return tuple(name.strip() for name in self.feature_modules.split(",") if name.strip())
 
     @property
     def sandbox_url(self) -> str:
