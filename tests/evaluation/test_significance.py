@@ -103,6 +103,17 @@ def test_gaps_of_two_blocks_add_up_to_the_calibration_error() -> None:
     assert significance.calibration_error(sums.sum(axis=0)) == pytest.approx(expected)
 
 
+def test_the_interval_of_a_calibration_error_holds_it_and_never_leaves_zero() -> None:
+    rng = np.random.default_rng(1)
+    probabilities = rng.dirichlet([2, 2, 2], 3000)
+    truth = (rng.random((3000, 1)) > probabilities.cumsum(axis=1)).sum(axis=1)  # calibrated by construction
+    sums = significance.gap_sums(*calibration.top_label(probabilities, truth), np.arange(3000) // 100)
+    found = significance.unbiased_interval(significance.calibration_error, sums, 500, 0)
+    plain = significance.interval(significance.calibration_error, sums, 500, 0)
+    assert plain.value < (plain.low + plain.high) / 2 - 0.002  # resampling inflates it
+    assert 0.0 <= found.low < found.value < found.high
+
+
 def test_a_paired_test_knows_a_difference_from_luck() -> None:
     rng = np.random.default_rng(4)
     n = np.full(60, 100.0)

@@ -149,7 +149,7 @@ def test_a_rivals_threshold_does_not_depend_on_the_embargo(walked: Any) -> None:
     signal = (rows["committee_buy"] - rows["committee_sell"]).to_numpy(np.float64)
     embargo = rows[c.TIMESTAMP].between(laid[1].train_end, laid[1].test_start, inclusive="left").to_numpy()
     calm, loud = (
-        backtest._threshold_rule(found, rows, whole, laid, court)
+        backtest.threshold_rule(found, rows, whole, laid, court)
         for found in (signal, np.where(embargo, 9.0, signal))
     )
     first = rows.loc[rows[c.FOLD] > 0, c.FOLD].to_numpy() == 1

@@ -137,6 +137,16 @@ def interval(statistic: Statistic, sums: Array, draws: int, seed: int, level: fl
     return _interval(float(statistic(sums.sum(axis=0))), bootstrap(statistic, sums, draws, seed), level)
 
 
+def unbiased_interval(statistic: Statistic, sums: Array, draws: int, seed: int) -> Interval:
+    """Interval of a distance from 0 such as a calibration error, whose every resample lies too far out.
+
+    A sum of absolute gaps grows with any noise, so resampling adds to it; the draws are moved back by their
+    mean excess and cut off at 0. Arguments as in `bootstrap`.
+    """
+    value, drawn = float(statistic(sums.sum(axis=0))), bootstrap(statistic, sums, draws, seed)
+    return _interval(value, np.maximum(drawn - (drawn.mean() - value), 0.0), 0.95)
+
+
 def paired(
     ours: Statistic, theirs: Statistic, sums: Array, rival: Array, draws: int, seed: int, level: float = 0.95
 ) -> Interval:
@@ -160,10 +170,13 @@ def paired_test(
     The p-value is twice the share of draws on zero's other side, never below what `draws` can resolve.
     """
     difference, both = _difference(ours, theirs, sums, rival)
-    drawn = bootstrap(difference, both, draws, seed)
-    beyond = min(float((drawn <= 0).mean()), float((drawn >= 0).mean()))
-    found = _interval(float(difference(both.sum(axis=0))), drawn, 0.95)
-    return PairedTest(*found, p=min(max(2.0 * beyond, 1.0 / draws), 1.0))
+    return of_draws(float(difference(both.sum(axis=0))), bootstrap(difference, both, draws, seed))
+
+
+def of_draws(value: float, draws: Array) -> PairedTest:
+    """The test of a difference whose bootstrap draws are known. (draws,)"""
+    beyond = min(float((draws <= 0).mean()), float((draws >= 0).mean()))
+    return PairedTest(*_interval(value, draws, 0.95), p=min(max(2.0 * beyond, 1.0 / len(draws)), 1.0))
 
 
 def _difference(ours: Statistic, theirs: Statistic, sums: Array, rival: Array) -> tuple[Statistic, Array]:

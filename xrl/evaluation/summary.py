@@ -64,7 +64,6 @@ def scores(predictions: Predictions) -> dict[str, Score]:
     confusion = significance.confusion_sums(p.truth, p.predicted, week)
     sides = metrics.direction_counts(p.predicted, p.forward_return).astype(float)
     losses = np.stack([np.ones(len(week)), calibration.log_losses(p.probabilities, p.truth)], axis=1)
-    top = calibration.top_label(p.probabilities, p.truth)
     ranks = significance.rank_sums
     return {
         "f1_macro": Score(of_confusion(metrics.f1_macro), confusion),
@@ -73,7 +72,6 @@ def scores(predictions: Predictions) -> dict[str, Score]:
         "ic": Score(significance.correlation, ranks(p.signal, p.score, week)),
         "ic_within_year": Score(significance.correlation, ranks(p.signal, p.score, week, year)),
         "log_loss": Score(significance.share, significance.block_sums(losses, week)),
-        "ece": Score(significance.calibration_error, significance.gap_sums(*top, week)),
     }
 
 
@@ -100,8 +98,7 @@ def prediction_figures(predictions: Predictions, draws: int, seed: int) -> Figur
     figures: Figures = {
         name: significance.interval(*score, draws, seed)._asdict() for name, score in found.items()
     }
-    figures["ece_interval"] = figures.pop("ece")  # the gate reads `ece` as a plain number
-    return {**figures, **_plain(matrix), **_calibration(p)}
+    return {**figures, **_plain(matrix), **_calibration(p, draws, seed)}
 
 
 def paired_figures(
@@ -170,13 +167,15 @@ def _plain(matrix: Array) -> dict[str, float]:
     }
 
 
-def _calibration(predictions: Predictions) -> dict[str, float]:
-    """Calibration errors: of the largest probability (`ece`) and of each class's own."""
+def _calibration(predictions: Predictions, draws: int, seed: int) -> Figures:
+    """Calibration errors: of the largest probability, with an interval beside it, and of each class."""
     p = predictions
-    return {
-        "ece": calibration.expected_calibration_error(p.probabilities, p.truth),
-        **{
-            f"ece_{name}": calibration.class_calibration_error(p.probabilities, p.truth, called)
-            for called, name in enumerate(columns.CLASSES)
-        },
+    top, week = calibration.top_label(p.probabilities, p.truth), significance.week_index(p.timestamp)
+    found = significance.unbiased_interval(
+        significance.calibration_error, significance.gap_sums(*top, week), draws, seed
+    )
+    of_class = {
+        f"ece_{name}": calibration.class_calibration_error(p.probabilities, p.truth, called)
+        for called, name in enumerate(columns.CLASSES)
     }
+    return {"ece": found.value, "ece_interval": found._asdict(), **of_class}

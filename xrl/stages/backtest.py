@@ -82,12 +82,12 @@ def _curves(
     for name, model in {"committee_threshold": "committee", **{rival: rival for rival in RIVALS}}.items():
         sell, _, buy = c.probability_columns(model)
         signal = (rows[buy] - rows[sell]).to_numpy(np.float64)
-        curves[name] = court.equity(_threshold_rule(signal, rows, whole, laid, court))
+        curves[name] = court.equity(threshold_rule(signal, rows, whole, laid, court))
         log.info("%s: Sharpe %.2f", name, portfolio.sharpe_of(curves[name], court.grid.timestamp))
     return curves
 
 
-def _threshold_rule(
+def threshold_rule(
     signal: Array, rows: pd.DataFrame, whole: Sequence[MarketTensor], laid: Sequence[Fold], court: Court
 ) -> Array:
     """Targets over the traded rows; each fold's threshold is chosen on the bars that trained its policy."""
