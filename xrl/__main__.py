@@ -23,12 +23,17 @@ if TYPE_CHECKING:
     import pandas as pd
     import rich.progress
 
+    from xrl.labels.openings import Opening
     from xrl.registry.promotion import Judgement
     from xrl.registry.store import Store
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 market_app = typer.Typer(no_args_is_help=True, help="What the market store holds.")
 app.add_typer(market_app, name="market")
+folds_app = typer.Typer(no_args_is_help=True, help="How the history is divided.")
+app.add_typer(folds_app, name="folds")
+holdout_app = typer.Typer(no_args_is_help=True, help="The last days, which no model has seen.")
+app.add_typer(holdout_app, name="holdout")
 
 _TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ"]
 
@@ -61,6 +66,67 @@ def labels() -> None:
     _stage("labels")(*_here())
 
 
+@folds_app.command("show")
+def folds_show(
+    groups: Annotated[
+        int | None, typer.Option(help="Show combinatorial splits of so many groups instead.")
+    ] = None,
+    tested: Annotated[int, typer.Option(help="With --groups: groups tested at a time.")] = 2,
+    picture: Annotated[Path, typer.Option(help="Where the SVG goes.")] = Path("var/folds.svg"),
+) -> None:
+    """Draw who learns and who is tested when, with bars and class shares; write it as a picture too."""
+    from xrl.labels import drawing, shown
+    from xrl.stages.aside import aside
+
+    config, paths = _here()
+    if groups is None:
+        drawn = shown.walk_forward_lanes(paths)
+    else:
+        drawn = shown.combinatorial_lanes(paths, config.labels, groups, tested)
+    print(drawing.text(drawn))
+    with aside(picture) as place:
+        place.write_text(drawing.svg(drawn, f"{config.market.name}: {config.labels.kind}"))
+    print(f"\nas a picture: {picture}")
+
+
+@holdout_app.command("open")
+def holdout_open(
+    reason: Annotated[str, typer.Option(help="Why now; it is logged.")],
+    root: Annotated[Path, typer.Option(help="Checkout or workspace whose stages have run.")] = Path(),
+) -> None:
+    """Hand out the outcomes of the held-out days. Once: the opening is logged, and so is every later one."""
+    from xrl.stages.holdout import open_holdout
+
+    paths = Paths(root.resolve())
+    opened = open_holdout(load_config(paths.params), paths, datetime.now(UTC), reason)
+    if earlier := opened.entry.earlier:
+        print(f"!!! OPENED BEFORE ({len(earlier)}): these days are no test of the unseen any more !!!")
+        for old in earlier:
+            print(f"!!!   {_told(old)}")
+    print(_told(opened.opening))
+    print(f"{opened.opening.bars} bars, with their outcomes: {paths.holdout_labels}")
+    print(f"logged as {opened.entry.hash}")
+
+
+@holdout_app.command("log")
+def holdout_log() -> None:
+    """Who opened the holdout of this market, when, at which commit and recipe; the chain is checked."""
+    from xrl.labels.openings import read
+
+    config, paths = _here()
+    openings, newest = read(paths.holdout_log(config.market.name))
+    for opening in openings:
+        print(_told(opening))
+    print(f"{len(openings)} openings, newest hash {newest}" if openings else "never opened")
+
+
+def _told(opening: "Opening") -> str:
+    return (
+        f"{opening.opened_at} {opening.market} {opening.start}..{opening.end}, recipe {opening.recipe[:12]}, "
+        f"commit {(opening.commit or 'none')[:12]}: {opening.reason}"
+    )
+
+
 @app.command()
 def experts(
     fold: Annotated[int, typer.Option(help="Fold to train.")],
@@ -86,6 +152,52 @@ def policy() -> None:
 def backtest() -> None:
     """Replay the walk-forward track with costs, beside its baselines."""
     _stage("backtest")(*_here())
+
+
+@app.command()
+def baselines(
+    more: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of candle files; default: what the stages have written.")
+    ] = None,
+    symbols: Annotated[
+        list[str] | None, typer.Option("--symbols", "--symbol", help="With --data; default: params.yaml's.")
+    ] = None,
+    start: Annotated[datetime | None, typer.Option(formats=_TIMES, help="With --data; default: all.")] = None,
+    end: Annotated[datetime | None, typer.Option(formats=_TIMES, help="With --data; default: all.")] = None,
+    test_days: Annotated[
+        int | None, typer.Option(help="Length of each fold's test span; default: params.yaml's.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the page, its figures and pictures.")] = Path(
+        "var/baselines"
+    ),
+) -> None:
+    """Measure majority, volatility-only, logistic and LightGBM out of sample, with intervals and trading."""
+    from tempfile import TemporaryDirectory
+
+    import pandas as pd
+
+    from xrl.stages import from_files
+
+    config, paths = _here()
+    if data is None:
+        if symbols or more or start or end or test_days:
+            raise ConfigError("--symbols, --start, --end and --test-days choose from the files of --data")
+        _stage("baselines")(config, paths, out)
+    else:
+        chosen = config.model_copy(
+            update={
+                "market": config.market.model_copy(
+                    update={"name": data.resolve().name, "symbols": _chosen_symbols(symbols, more)}
+                ),
+                "labels": config.labels.model_copy(update={"cadence_days": test_days} if test_days else {}),
+            }
+        )
+        span = [None if time is None else pd.Timestamp(time.replace(tzinfo=UTC)) for time in (start, end)]
+        with TemporaryDirectory(prefix="xrl-baselines-") as root:
+            from_files.run(chosen, data, Paths(Path(root)), *span)
+            _stage("baselines")(chosen, Paths(Path(root)), out)
+    print((out / "baselines.md").read_text())
 
 
 @app.command()
@@ -154,52 +266,6 @@ def sandbox(
     host, bound = sock.getsockname()[:2]
     print(f"sandbox exchange on http://{host}:{bound}, worlds {', '.join(venue.worlds)}", flush=True)
     server.server(venue).run(sockets=[sock])
-
-
-@app.command()
-def baselines(
-    more: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
-    data: Annotated[
-        Path | None, typer.Option(help="Folder of candle files; default: what the stages have written.")
-    ] = None,
-    symbols: Annotated[
-        list[str] | None, typer.Option("--symbols", "--symbol", help="With --data; default: params.yaml's.")
-    ] = None,
-    start: Annotated[datetime | None, typer.Option(formats=_TIMES, help="With --data; default: all.")] = None,
-    end: Annotated[datetime | None, typer.Option(formats=_TIMES, help="With --data; default: all.")] = None,
-    test_days: Annotated[
-        int | None, typer.Option(help="Length of each fold's test span; default: params.yaml's.")
-    ] = None,
-    out: Annotated[Path, typer.Option(help="Folder of the page, its figures and pictures.")] = Path(
-        "var/baselines"
-    ),
-) -> None:
-    """Measure majority, volatility-only, logistic and LightGBM out of sample, with intervals and trading."""
-    from tempfile import TemporaryDirectory
-
-    import pandas as pd
-
-    from xrl.stages import from_files
-
-    config, paths = _here()
-    if data is None:
-        if symbols or more or start or end or test_days:
-            raise ConfigError("--symbols, --start, --end and --test-days choose from the files of --data")
-        _stage("baselines")(config, paths, out)
-    else:
-        chosen = config.model_copy(
-            update={
-                "market": config.market.model_copy(
-                    update={"name": data.resolve().name, "symbols": _chosen_symbols(symbols, more)}
-                ),
-                "labels": config.labels.model_copy(update={"cadence_days": test_days} if test_days else {}),
-            }
-        )
-        span = [None if time is None else pd.Timestamp(time.replace(tzinfo=UTC)) for time in (start, end)]
-        with TemporaryDirectory(prefix="xrl-baselines-") as root:
-            from_files.run(chosen, data, Paths(Path(root)), *span)
-            _stage("baselines")(chosen, Paths(Path(root)), out)
-    print((out / "baselines.md").read_text())
 
 
 @app.command()

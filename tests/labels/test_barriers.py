@@ -71,13 +71,13 @@ def test_percent_is_of_the_close_on_both_sides():
 @given(bars=st.integers(2, 60), horizon=st.integers(1, 12), seed=st.integers(0, 2**32 - 1))
 def test_a_search_bar_by_bar_finds_the_same(walk, bars, horizon, seed):
     prices = walk(bars, seed)
-    distance = np.full(bars, 0.02)
+    distance = np.full(bars, 0.008)
     found = first_touches(prices, distance, distance, horizon)
     for t in range(bars):
         expected = -1, 0
         for later in range(t + 1, min(t + horizon, bars - 1) + 1):
-            up = np.log(prices.high[later]) - np.log(prices.close[t]) >= 0.02 - 1e-12
-            down = np.log(prices.close[t]) - np.log(prices.low[later]) >= 0.02 - 1e-12
+            up = np.log(prices.high[later]) - np.log(prices.close[t]) >= 0.008 - 1e-12
+            down = np.log(prices.close[t]) - np.log(prices.low[later]) >= 0.008 - 1e-12
             if up or down:
                 expected = later, int(up) - int(down)
                 break

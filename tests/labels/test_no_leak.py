@@ -12,7 +12,8 @@ from xrl import columns
 from xrl.config import LabelKind
 from xrl.errors import ConfigError, DataError
 from xrl.labels import combinatorial, folds, holdout
-from xrl.stages.labels import history, label_table
+from xrl.labels.history import history
+from xrl.stages.labels import label_table
 
 START = pd.Timestamp("2025-01-01", tz="UTC")
 HOUR = pd.Timedelta(hours=1)

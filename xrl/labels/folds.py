@@ -138,8 +138,8 @@ def train_mask(labels: pd.DataFrame, fold: Fold | Refit) -> Mask:
     return np.asarray(within & labels[columns.SCORE].notna(), dtype=bool)
 
 
-def purged_mask(labels: pd.DataFrame, fold: Fold) -> Mask:
-    """Bars of the training span whose label is known too late to train `fold`."""
+def purged_mask(labels: pd.DataFrame, fold: Fold | Refit) -> Mask:
+    """Bars of the training span whose label is known too late to train `fold`, or not yet."""
     time = labels[columns.TIMESTAMP]
     within = (time >= fold.train_start) & (time < fold.train_end)
     return np.asarray(within & ~(labels[columns.LABEL_END] <= fold.train_end), dtype=bool)

@@ -5,7 +5,6 @@ and renamed. Outcomes that only a final holdout tells are not among them.
 """
 
 import logging
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,6 +14,7 @@ from xrl.config import Config, LabelParams
 from xrl.errors import DataError
 from xrl.labels import balance, folds, holdout
 from xrl.labels.barriers import Prices
+from xrl.labels.history import history
 from xrl.labels.outcomes import label_ends, outcomes
 from xrl.paths import Paths
 from xrl.stages.aside import aside, write_json
@@ -48,14 +48,6 @@ def run(config: Config, paths: Paths) -> None:
     log.info("%d labels, %d matured, %d folds", len(labels), labels[columns.SCORE].notna().sum(), len(fitted))
 
 
-class History(NamedTuple):
-    """Open of the first bar, close of the last, length of a bar."""
-
-    start: pd.Timestamp
-    end: pd.Timestamp
-    bar: pd.Timedelta
-
-
 def read_bars(paths: Paths) -> pd.DataFrame:
     """What a label is made of: symbol, timestamp, high, low, close of every bar.
 
@@ -65,13 +57,6 @@ def read_bars(paths: Paths) -> pd.DataFrame:
     if not paths.bars.is_file():
         raise DataError(f"no bars at {paths.bars}; run `xrl snapshot`")
     return pd.read_parquet(paths.bars, columns=_READ)
-
-
-def history(bars: pd.DataFrame) -> History:
-    """The span of `bars`; a bar lasts as long as the shortest step between two."""
-    time = bars[columns.TIMESTAMP]
-    bar = time.diff().loc[lambda step: step > pd.Timedelta(0)].min()
-    return History(time.min(), time.max() + bar, bar)
 
 
 def label_table(bars: pd.DataFrame, params: LabelParams) -> pd.DataFrame:
