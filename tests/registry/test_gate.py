@@ -234,6 +234,25 @@ def test_an_upgrade_with_a_worse_f1_is_refused() -> None:
     assert "upgrade_f1" in refused(evidence(champion("recipe-b"), worse))
 
 
+def test_the_f1_of_another_kind_of_label_raises_no_alarm_and_the_decision_says_so() -> None:
+    barrier = known(label_kind="triple_barrier")
+    decision = judge(evidence(challenger=barrier, prediction__f1_macro=interval(0.437, 0.424, 0.452)), PARAMS)
+    assert decision.promote, [check.sentence() for check in decision.refusals]
+    assert "alarm_f1_macro" not in {check.name for check in decision.checks}
+    assert decision.not_judged[-1].startswith(
+        "alarm_f1_macro: its bound is of the label normalised_percentile"
+    )
+    leak = evidence(challenger=barrier, prediction__ic=interval(0.101, 0.08, 0.12))
+    assert refused(leak) == ["alarm_ic"]  # what does not depend on the classes still does
+
+
+def test_f1_is_not_compared_between_kinds_of_labels() -> None:
+    worse = known("digest-a", "recipe-a", track(drift=0.002, skilled=False), label_kind="adaptive")
+    decision = judge(evidence(champion("recipe-b"), worse), PARAMS)
+    assert decision.promote, [check.sentence() for check in decision.refusals]
+    assert [text.partition(":")[0] for text in decision.not_judged[-2:]] == ["alarm_f1_macro", "upgrade_f1"]
+
+
 def test_a_refresh_need_only_not_be_worse() -> None:
     same = judge(evidence(champion("recipe-a"), known("digest-a", "recipe-a", track())), PARAMS)
     assert same.kind == "refresh"

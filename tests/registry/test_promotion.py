@@ -13,7 +13,7 @@ from tests.serve import tiny
 from xrl.errors import BundleError, RegistryError
 from xrl.paths import Paths
 from xrl.registry.bundle import open_bundle, write_bundle
-from xrl.registry.evidence import evidence
+from xrl.registry.evidence import evidence, track_of
 from xrl.registry.gate import judge
 from xrl.registry.promotion import judge_version, promote, rollback, waiting
 from xrl.registry.registration import Registration, register
@@ -245,6 +245,27 @@ def test_only_the_planted_world_has_a_ceiling(
     write_bundle(tmp_path / "bundle", {**files, "params.yaml": yaml.safe_dump(params).encode()})
     found = evidence(open_bundle(tmp_path / "bundle"), None, ALONE, replay_bundle, tiny.CONFIG.gate)
     assert found.has_ceiling is honoured
+
+
+@pytest.mark.parametrize(
+    ("labels", "kind"),
+    [({"kind": "triple_barrier"}, "triple_barrier"), ({"horizon_bars": 20}, "normalised_percentile")],
+)
+def test_a_bundles_parameters_say_what_its_classes_mean(tmp_path: Path, labels: dict, kind: str) -> None:
+    assert track_of(open_bundle(labelled(tmp_path / "bundle", labels))).label_kind == kind
+
+
+def test_an_unknown_kind_of_label_is_not_judged(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="no such kind of label: 'astrology'"):
+        track_of(open_bundle(labelled(tmp_path / "bundle", {"kind": "astrology"})))
+
+
+def labelled(path: Path, labels: dict) -> Path:
+    """A bundle whose section `labels` is another."""
+    files = tiny.files()
+    params = {**yaml.safe_load(files["params.yaml"]), "labels": labels}
+    write_bundle(path, {**files, "params.yaml": yaml.safe_dump(params).encode()})
+    return path
 
 
 def test_a_workspace_without_a_bundle_says_what_to_run(store: Store, tmp_path: Path) -> None:

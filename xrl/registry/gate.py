@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from xrl import columns
-from xrl.config import GateParams
+from xrl.config import GateParams, LabelKind
 from xrl.registry import alarms, checks, trials
 from xrl.registry.bundle import Bundle, Parity, canonical_json
 from xrl.registry.checks import Check
@@ -24,6 +24,9 @@ from xrl.registry.comparison import compare_tracks
 from xrl.registry.trials import Tried
 
 Kind = Literal["first", "upgrade", "refresh"]
+
+#: The label whose F1 macro the alarm's bound is known for.
+DEFAULT_KIND: Final[LabelKind] = "normalised_percentile"
 
 #: What a decision does not rest on.
 NOT_JUDGED: Final = (
@@ -48,6 +51,7 @@ class Track:
     recipe: str
     track: pd.DataFrame
     as_of: datetime  # what it learned from had closed by then
+    label_kind: LabelKind = DEFAULT_KIND
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,25 @@ def judge(evidence: Evidence, params: GateParams) -> Decision:
         return Decision(promote=False, already_champion=True, kind="refresh", checks=())
     kind = _kind(evidence)
     found = (*_own_checks(evidence, params), *_against_champion(evidence, kind, params))
-    return Decision(all(check.passed for check in found), already_champion=False, kind=kind, checks=found)
+    skipped = _skipped(evidence)
+    judged = tuple(check for check in found if check.name not in skipped)
+    passed = all(check.passed for check in judged)
+    unjudged = (*NOT_JUDGED, *(f"{name}: {why}" for name, why in skipped.items()))
+    return Decision(passed, already_champion=False, kind=kind, checks=judged, not_judged=unjudged)
+
+
+def _skipped(evidence: Evidence) -> dict[str, str]:
+    """Checks that say nothing of this kind of label, and why."""
+    ours, found = evidence.challenger.label_kind, {}
+    if ours != DEFAULT_KIND:
+        found["alarm_f1_macro"] = (
+            f"its bound is of the label {DEFAULT_KIND}, not of {ours}; direction, IC and Sharpe have theirs"
+        )
+    if evidence.champion is not None and evidence.champion.label_kind != ours:
+        found["upgrade_f1"] = (
+            f"F1 of {ours} and of the champion's {evidence.champion.label_kind} measure two things"
+        )
+    return found
 
 
 def recipe_hash(params: Mapping[str, Any], source: str | None) -> str:
