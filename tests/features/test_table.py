@@ -82,7 +82,8 @@ def test_the_matrix_is_in_row_order_for_gathering_windows(full):
 
 
 def test_required_bars_of_sixty():
-    assert table.required_bars(60) == 440
+    """The window of 60, 15 closed days, and up to 23 hours of the day that has not closed."""
+    assert table.required_bars(60) == 59 + 15 * 24 + 23
 
 
 def test_the_observation_finds_its_columns_in_group_policy():
