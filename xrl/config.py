@@ -275,6 +275,7 @@ class GateParams(_Section):
     null_direction: float
     min_refit_rank_correlation: float
     min_refit_side_agreement: float
+    max_causal_difference: float = Field(ge=0)
     alarm_f1: float
     alarm_direction: float
     alarm_ic: float

@@ -54,6 +54,12 @@ GOOD: dict[str, Any] = {
         "share_hold": 0.4,
         "share_buy": 0.3,
     },
+    "causality": {
+        "difference": 0.0,
+        "label_difference": 0.0,
+        "scaler_difference": 0.0,
+        "reaching_labels": 0,
+    },
     "ceiling": None,
     "start": "2024-01-01T00:00:00+00:00",
     "end": "2025-12-31T00:00:00+00:00",

@@ -42,7 +42,6 @@ def test_a_decision_says_what_it_did_not_judge_and_survives_json() -> None:
     assert [text.partition(":")[0] for text in found["not_judged"]] == [
         "unregistered trials",
         "checklist of the presets",
-        "causality",
     ]
     assert {"name", "figure", "relation", "bound", "passed", "reason"} == set(found["checks"][0])
 
@@ -55,6 +54,10 @@ def test_a_refusal_names_figure_bound_and_reason() -> None:
 @pytest.mark.parametrize(
     ("name", "changes"),
     [
+        ("causality", {"causality__difference": 1e-9}),
+        ("causality_outcomes", {"causality__label_difference": 0.5}),
+        ("causality_scalers", {"causality__scaler_difference": 0.01}),
+        ("causality_labels", {"causality__reaching_labels": 1}),
         ("f1_macro", {"prediction__f1_macro": interval(0.339, 0.33, 0.35)}),
         ("f1_minus_volatility_only", {"prediction__f1_minus_volatility_only__low": 0.0}),
         ("f1_minus_lightgbm", {"prediction__f1_minus_lightgbm__low": -0.0101}),
@@ -96,6 +99,8 @@ def test_each_figure_out_of_bounds_refuses_and_alone(name: str, changes: dict[st
     [
         ("f1_minus_volatility_only", {"prediction__f1_minus_volatility_only": None}),
         ("ece", {"prediction__ece": float("nan")}),
+        ("causality", {"causality__difference": float("inf")}),
+        ("causality_labels", {"causality__reaching_labels": None}),
         ("sharpe_over_random_timing", {"baselines__random_timing": {}}),
         ("positive_folds", {"folds": []}),
         ("null_f1", {"prediction__null_f1": None}),

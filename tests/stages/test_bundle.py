@@ -10,6 +10,7 @@ import pytest
 
 from tests.registry.evidence import metrics, track
 from tests.serve import tiny
+from tests.stages.fold_scalers import write_scalers
 from xrl import columns
 from xrl.config import Config
 from xrl.env.observation import observation_width
@@ -89,6 +90,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Paths:
     bars = write_bars(paths)
     features.run(CONFIG, paths)
     labels.run(CONFIG, paths)
+    write_scalers(paths)
     write_refit(paths)
     write_track(paths, bars)
     paths.dvc_lock.write_text("stages:\n  features:\n    outs: [{path: stages/features, md5: abc.dir}]\n")
@@ -123,6 +125,13 @@ def test_it_carries_lineage_track_figures_and_distributions(finished: Paths) -> 
     assert lineage["git_commit"] is None  # the folder is no checkout
     assert lineage["samples"] > 1000
     assert found.json("metrics.json")["refit"]["rank_correlation"] == 0.7
+    causality = found.json("metrics.json")["causality"]
+    assert (causality["difference"], causality["scaler_difference"], causality["reaching_labels"]) == (
+        0,
+        0,
+        0,
+    )
+    assert causality["bars"] > 4 * 2 * 440
     grids = found.json("labels.json")["percentiles"]
     assert {name: len(grid) for name, grid in grids.items()} == {
         "confidence": 101,

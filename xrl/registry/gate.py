@@ -32,7 +32,6 @@ DEFAULT_KIND: Final[LabelKind] = "normalised_percentile"
 NOT_JUDGED: Final = (
     "unregistered trials: recipes never registered, or removed from the tracking store for good",
     "checklist of the presets: needs the training curves of every fold",
-    "causality: the prefix tests of `make test` stand for it",
 )
 #: What a recipe is: the sections that training and trading depend on, less the day they were trained.
 _RECIPE = ("market", "snapshot", "features", "labels", "experts", "oof", "policy", "backtest", "refit")

@@ -29,7 +29,7 @@ from xrl.registry.bundle import canonical_json, write_bundle
 from xrl.serve import sources
 from xrl.serve.predictor import leaning, replay_bundle
 from xrl.serve.sources import Others
-from xrl.stages import golden, onnx_order
+from xrl.stages import golden, leak_check, onnx_order
 from xrl.stages.expert_rows import read_rows
 from xrl.stages.lineage import lineage, sections
 
@@ -73,7 +73,7 @@ def run(config: Config, paths: Paths) -> None:
         "labels.json": canonical_json(_labels(config, paths)),
         "account.json": canonical_json(config.backtest.model_dump(mode="json")),
         "golden.json": canonical_json({"tolerance": config.bundle.parity_tolerance, "pairs": pairs}),
-        "metrics.json": canonical_json(_metrics(paths)),
+        "metrics.json": canonical_json(_metrics(config, paths, bars)),
         "track.parquet": paths.track.read_bytes(),
         "lineage.json": canonical_json(lineage(config, paths, bars)),
         "params.yaml": yaml.safe_dump(sections(config), sort_keys=True).encode(),
@@ -162,10 +162,11 @@ def _labels(config: Config, paths: Paths) -> dict[str, Any]:
     }
 
 
-def _metrics(paths: Paths) -> dict[str, Any]:
-    """The track's figures, with the refit's agreement and shares beside them."""
+def _metrics(config: Config, paths: Paths, bars: pd.DataFrame) -> dict[str, Any]:
+    """The track's figures, beside them the refit's agreement and shares and what looks for leaks found."""
     found: dict[str, Any] = json.loads(paths.metrics.read_bytes())
-    return {**found, "refit": json.loads(paths.refit_report.read_bytes())}
+    refit = json.loads(paths.refit_report.read_bytes())
+    return {**found, "refit": refit, "causality": leak_check.figures(config, paths, bars)}
 
 
 def _prove(files: Mapping[str, bytes], tolerance: float) -> None:

@@ -39,7 +39,7 @@ def run(config: Config, paths: Paths) -> None:
         raise DataError(f"no bars at {paths.bars}; run `xrl snapshot`")
     bars = pd.read_parquet(paths.bars)
     features = table.declared(config.features)
-    matrix = _build(bars, config, len(features))
+    matrix = build_all(bars, config)
     left_out = coverage.left_out(
         _training(bars, matrix, config, features), config.features.min_coverage, features
     )
@@ -61,14 +61,19 @@ def run(config: Config, paths: Paths) -> None:
     log.info("%d columns of %d bars, %d left out", len(kept), len(frame), len(left_out))
 
 
-def _build(bars: pd.DataFrame, config: Config, width: int) -> NDArray[np.float64]:
-    """All features of all symbols, (bars, width), in the order of `bars`."""
+def build_all(bars: pd.DataFrame, config: Config) -> NDArray[np.float64]:
+    """All features of all symbols, (bars, features of `table.declared`), in the order of `bars`.
+
+    Raises:
+        ConfigError: a user's column cannot be computed.
+        DataError: a context symbol is not among `bars`, or a user's column is not what it is declared to be.
+    """
     rows_of = bars.groupby(columns.SYMBOL, sort=False).indices
     peers = _peers(bars, rows_of, config.features)
     if config.features.extra:
         longest = bars.iloc[max(rows_of.values(), key=len)]
         trial.check(config.features.extra, longest, longest[columns.TIMESTAMP])
-    matrix = np.full((len(bars), width), np.nan)
+    matrix = np.full((len(bars), len(table.declared(config.features))), np.nan)
     for symbol, rows in rows_of.items():
         own = bars.iloc[rows]
         among = Context(str(symbol), peers)
