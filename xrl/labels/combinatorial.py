@@ -108,7 +108,7 @@ def test_mask(labels: pd.DataFrame, split: Split) -> Mask:
     """Bars that test `split`, matured or not."""
     time = labels[columns.TIMESTAMP]
     tested = [(time >= block.start) & (time < block.end) for block in split.blocks]
-    return np.logical_or.reduce(tested)
+    return np.asarray(np.logical_or.reduce(tested), dtype=bool)
 
 
 def train_mask(labels: pd.DataFrame, split: Split) -> Mask:
@@ -134,7 +134,7 @@ def embargo_mask(labels: pd.DataFrame, split: Split) -> Mask:
         before = (time >= block.start - split.embargo) & (time < block.start)
         after = (time >= reach) & (time < reach + split.embargo)
         found |= (before | after).to_numpy(dtype=bool)
-    return found & within(labels, split).to_numpy(dtype=bool) & ~test_mask(labels, split)
+    return np.asarray(found & within(labels, split) & ~test_mask(labels, split), dtype=bool)
 
 
 def within(labels: pd.DataFrame, split: Split) -> pd.Series:
