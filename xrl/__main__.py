@@ -17,6 +17,7 @@ import typer
 from xrl.config import Config, chosen_venue, load_config, load_settings
 from xrl.environment import apply_environment
 from xrl.errors import ConfigError, RegistryError, XrlError
+from xrl.features.command import app as features_app
 from xrl.paths import Paths
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 market_app = typer.Typer(no_args_is_help=True, help="What the market store holds.")
 app.add_typer(market_app, name="market")
+app.add_typer(features_app, name="features")
 folds_app = typer.Typer(no_args_is_help=True, help="How the history is divided.")
 app.add_typer(folds_app, name="folds")
 holdout_app = typer.Typer(no_args_is_help=True, help="The last days, which no model has seen.")
@@ -54,10 +56,11 @@ def snapshot() -> None:
     _stage("snapshot")(*_here())
 
 
-@app.command()
-def features() -> None:
-    """Build every feature column of every bar."""
-    _stage("features")(*_here())
+@features_app.callback(invoke_without_command=True)
+def features(context: typer.Context) -> None:
+    """Build every feature column of every bar; `list` prints what they are."""
+    if context.invoked_subcommand is None:
+        _stage("features")(*_here())
 
 
 @app.command()
