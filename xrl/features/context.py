@@ -23,6 +23,8 @@ from xrl.features.rolling import Array, delay, ratio, rolling_rms, trailing_sum
 
 #: Volatility of log returns at or below this counts as none.
 FLAT: Final = 1e-9
+#: Moves that differ by less share a rank: prices of another scale round otherwise.
+TIE: Final = 1e-9
 #: Bars behind correlation and beta.
 BETA_BARS: Final = 60
 #: Share of the market's symbols that must be known.
@@ -199,8 +201,9 @@ def _market_columns(
         count += known
         rising += moved[24] > 0.0
         if symbol != context.symbol:
-            below += moved[24] < own[24]
-            level += moved[24] == own[24]
+            ahead = own[24] - moved[24]
+            below += ahead > TIE
+            level += np.abs(ahead) <= TIE
     others = count - (context.symbol in params.market) * np.isfinite(own[24])
     found = {f"market_return_{bars}": ratio(total[bars], count, undefined=0.0) for bars in _BARS}
     found |= {

@@ -109,7 +109,10 @@ def values_of(one: ExtraFeature, bars: Bars, x: Inputs) -> Array:
     """The column, NaN in its warm-up and where unknown."""
     taken = {name: _input(bars, name, len(x)) for name in one.inputs}
     try:
-        returned = _from_ta(one, taken) if one.ta is not None else _function(one)(taken, **one.params)
+        with np.errstate(
+            divide="ignore", invalid="ignore", over="ignore"
+        ):  # NaN is judged by whoever reads it
+            returned = _from_ta(one, taken) if one.ta is not None else _function(one)(taken, **one.params)
     except TypeError as error:
         raise ConfigError(f"feature `{one.name}`: {error}; check its `inputs` and `params`") from error
     values = np.array(returned, dtype=np.float64)  # a copy: the user's array stays
