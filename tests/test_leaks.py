@@ -5,15 +5,16 @@ alarm finds which leak (bounds of params.yaml, section `gate`):
 
     leak                             scores (the gate's alarms)     structure (exact, whatever the data)
     features one bar ahead           IC, Sharpe                     prefix
-    random split                     direction, IC                  reaching labels
+    random split                     direction, IC, perhaps F1      reaching labels
     scaler fitted on all bars        none: figures hardly move      scaler
     label purge missing              none: 40 bars among 9,000      reaching labels
     higher timeframe unclosed        IC, Sharpe                     prefix
     clean                            none                           none
 
-F1 alone finds none of them: most of F1 is foreseen volatility, to which a leak of direction adds little (.39
-one bar ahead, .42 with a random split, where the alarm stands at .43). The shifted-label null finds none
-either, since it moves labels against calls already made; it finds what scores at any time (last test).
+F1 alone does not find a leak: most of it is foreseen volatility, to which a leak of direction adds little.
+One bar ahead and an unclosed timeframe stay at .39, a random split comes to .42 with 61 columns and .45 with
+118, where the alarm stands at .43. The shifted-label null finds none of these either, since it moves labels
+against calls already made; it finds what scores at any time (last test).
 """
 
 from collections.abc import Sequence
@@ -267,7 +268,6 @@ def test_a_random_split_shows_in_direction_and_ic_and_its_labels_reach(world: Wo
     splits = random_split(world)
     found = raised(scored(world, world.matrix, splits))
     assert {"alarm_direction_accuracy", "alarm_ic"} <= found
-    assert "alarm_f1_macro" not in found
     assert reaching(world, splits) > 1000
 
 

@@ -106,6 +106,7 @@ def test_trading_begins_with_the_second_fold_and_pays_costs(measured: Measured) 
     assert 0.0 <= trading["search"]["probability_of_overfitting"] <= 1.0
 
 
+@pytest.mark.slow
 def test_the_stages_of_a_checkout_give_the_same_figures(
     measured: Measured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -127,6 +128,7 @@ def test_the_stages_of_a_checkout_give_the_same_figures(
     assert isinstance(refused.exception, ConfigError)
 
 
+@pytest.mark.slow
 def test_no_probability_knows_what_comes_after_its_fold(measured: Measured, tmp_path: Path) -> None:
     """Prefix test: the same files cut off after the second fold give the first two folds the same calls."""
     paths, cut = Paths(tmp_path / "whole"), Paths(tmp_path / "cut")

@@ -218,13 +218,20 @@ def _draw(out: Path, rows: pd.DataFrame, found: dict[str, Any], traded: _Traded)
         plots.draw_reliability(curves, place, f"{name}: what was said, and what came true")
     with aside(out / "scores.png") as place:
         figures = {
-            figure: {model: own[figure] for model, own in found["models"].items() if own[figure]}
+            figure: {
+                model: own[figure] for model, own in found["models"].items() if _shown(model, own[figure])
+            }
             for figure in _CHANCE
         }
         plots.draw_intervals(figures, place, f"{name}: out of sample, 95 % intervals", _CHANCE)
     with aside(out / "equity.png") as place:
         daily = plots.daily_equity(traded.timestamp, traded.curves)
         plots.draw_equity(daily, place, f"{name}: threshold rules, net of costs", front="lightgbm")
+
+
+def _shown(model: str, found: dict[str, float] | None) -> bool:
+    """The majority's F1 stands so far below that the others could not be told apart."""
+    return found is not None and model != "majority"
 
 
 def _reliability(rows: pd.DataFrame, model: str) -> dict[str, calibration.Reliability]:
