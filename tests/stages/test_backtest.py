@@ -164,6 +164,7 @@ def test_plots_are_tables_and_pictures(walked: Any, track: pd.DataFrame) -> None
         "equity.png",
         "confusion.csv",
         "confusion.png",
+        "reliability.png",
     }
     calls = pd.read_csv(folder / "confusion.csv")
     assert list(calls) == ["actual", "predicted"]

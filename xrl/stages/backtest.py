@@ -224,3 +224,6 @@ def _write(
     with aside(paths.plots / "confusion.png") as place:
         matrix = metrics.confusion(judged.truth, judged.predicted)
         plots.draw_confusion(matrix, place, f"{config.market.name}: out-of-fold classes (F1 {f1:.3f})")
+    with aside(paths.plots / "reliability.png") as place:
+        shown = {model: report.reliability_of(rows, model) for model in ("committee", "lightgbm")}
+        plots.draw_reliability(shown, place, f"{config.market.name}: what was said, and what came true")

@@ -21,7 +21,6 @@ from xrl.backtest.rivals import RIVALS, rival_probabilities
 from xrl.config import Config
 from xrl.env.market import STATE_COLUMNS, MarketTensor, assemble, stack
 from xrl.errors import DataError
-from xrl.evaluation import calibration
 from xrl.features import scaling
 from xrl.labels import folds
 from xrl.labels.classes import classes
@@ -214,7 +213,7 @@ def _candidates(
 def _draw(out: Path, rows: pd.DataFrame, found: dict[str, Any], traded: _Traded) -> None:
     name = found["about"]["market"]
     with aside(out / "reliability.png") as place:
-        curves = {model: _reliability(rows, model) for model in ("volatility_only", *RIVALS)}
+        curves = {model: report.reliability_of(rows, model) for model in ("volatility_only", *RIVALS)}
         plots.draw_reliability(curves, place, f"{name}: what was said, and what came true")
     with aside(out / "scores.png") as place:
         figures = {
@@ -232,10 +231,3 @@ def _draw(out: Path, rows: pd.DataFrame, found: dict[str, Any], traded: _Traded)
 def _shown(model: str, found: dict[str, float] | None) -> bool:
     """The majority's F1 stands so far below that the others could not be told apart."""
     return found is not None and model != "majority"
-
-
-def _reliability(rows: pd.DataFrame, model: str) -> dict[str, calibration.Reliability]:
-    p = report.predictions_of(rows, model)
-    events = {"top label": calibration.top_label(p.probabilities, p.truth)}
-    events |= {event: (p.probabilities[:, k], p.truth == k) for k, event in enumerate(c.CLASSES)}
-    return {event: calibration.reliability(*pair) for event, pair in events.items()}
