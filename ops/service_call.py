@@ -37,8 +37,14 @@ def ask(current: Settings, world: str, symbol: str, as_of: datetime) -> Answers:
     Raises:
         ServerError: exchange or service refused, with what they said.
     """
-    needed = int(_call("POST", f"{current.service_url}/status", json={}).json()["required_bars"])
-    question = {"symbol": symbol, "candles": candles(f"{current.sandbox_url}/{world}", symbol, as_of, needed)}
+    status = _call("POST", f"{current.service_url}/status", json={}).json()
+    needed, base = int(status["required_bars"]), f"{current.sandbox_url}/{world}"
+    others = [name for name in status["context"] if name != symbol]
+    question = {
+        "symbol": symbol,
+        "candles": candles(base, symbol, as_of, needed),
+        "context": {name: closes(base, name, as_of, status["context_bars"]) for name in others},
+    }
     predicted = _call("POST", f"{current.service_url}/predict", json=question)
     acted = _call("POST", f"{current.service_url}/act", json={**question, "account": {}})
     return Answers(
@@ -57,15 +63,7 @@ def candles(base: str, symbol: str, as_of: datetime, bars: int) -> dict[str, lis
     Open interest is left out: the exchange keeps a month of it, and `as_of` may lie further back.
     """
     end = int(as_of.timestamp() * 1000)
-    first = end - bars * HOUR_MS
-    rows: list[list[Any]] = []
-    while first < end:
-        query = {"symbol": symbol, "interval": "1h", "startTime": first, "endTime": end - 1, "limit": 1000}
-        page = _call("GET", f"{base}/fapi/v1/klines", params=query).json()
-        if not page:
-            break
-        rows += page
-        first = int(page[-1][0]) + HOUR_MS
+    rows = _klines(base, symbol, end - bars * HOUR_MS, end)
     query = {"symbol": symbol, "startTime": end - bars * HOUR_MS, "endTime": end - 1, "limit": 1000}
     settled = _call("GET", f"{base}/fapi/v1/fundingRate", params=query).json()
     rates = {int(item["fundingTime"]) // HOUR_MS * HOUR_MS: float(item["fundingRate"]) for item in settled}
@@ -77,6 +75,26 @@ def candles(base: str, symbol: str, as_of: datetime, bars: int) -> dict[str, lis
         if any(values):  # a venue or file without the column sends zeros
             found[name] = list(values)
     return {**found, "funding_rate": [rates.get(int(row[0])) for row in rows]}
+
+
+def closes(base: str, symbol: str, as_of: datetime, bars: int) -> dict[str, list[float | None]]:
+    """Opens and closes of the newest `bars` candles of another symbol, as a model reads its context."""
+    end = int(as_of.timestamp() * 1000)
+    rows = _klines(base, symbol, end - bars * HOUR_MS, end)
+    return {name: [float(row[KLINE[name]]) for row in rows] for name in ("timestamp", "close")}
+
+
+def _klines(base: str, symbol: str, first: int, end: int) -> list[list[Any]]:
+    """Hourly candles that open in [first, end), milliseconds UTC."""
+    rows: list[list[Any]] = []
+    while first < end:
+        query = {"symbol": symbol, "interval": "1h", "startTime": first, "endTime": end - 1, "limit": 1000}
+        page = _call("GET", f"{base}/fapi/v1/klines", params=query).json()
+        if not page:
+            break
+        rows += page
+        first = int(page[-1][0]) + HOUR_MS
+    return rows
 
 
 def _call(method: str, url: str, **arguments: Any) -> requests.Response:

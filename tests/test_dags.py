@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 import yaml
 
 from xrl.__main__ import app
@@ -138,7 +139,7 @@ def test_retrain_runs_dvc_for_one_member_at_a_time_in_the_pool(bag: dict[str, An
 
 
 def test_stage_params_section_and_command_bear_the_same_name(stage_names: list[str]) -> None:
-    commands = {str(command.name or command.callback.__name__) for command in app.registered_commands}  # type: ignore[union-attr]
+    commands = set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
     assert set(stage_names) <= commands
     assert set(stage_names) == set(Config.model_fields) - {"market", "pull", "validation", "gate"}
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]

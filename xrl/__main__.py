@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xrl.commands import market
+from xrl.commands.baselines import baselines
 from xrl.commands.choices import TIMES
+from xrl.commands.history import folds_app, holdout_app
 from xrl.commands.root import here
 from xrl.config import chosen_venue, load_config, load_settings
 from xrl.environment import apply_environment
 from xrl.errors import ConfigError, RegistryError, XrlError
+from xrl.features.command import app as features_app
 from xrl.paths import Paths
 
 if TYPE_CHECKING:
@@ -39,10 +42,11 @@ def snapshot() -> None:
     _stage("snapshot")(*here())
 
 
-@app.command()
-def features() -> None:
-    """Build every feature column of every bar."""
-    _stage("features")(*here())
+@features_app.callback(invoke_without_command=True)
+def features(context: typer.Context) -> None:
+    """Build every feature column of every bar; `list` prints what they are."""
+    if context.invoked_subcommand is None:
+        _stage("features")(*here())
 
 
 @app.command()
@@ -116,9 +120,15 @@ def workspace(
     print(open_workspace(Path.cwd(), request, keep=settings.keep_workspaces, remote=settings.dvc_remote))
 
 
-for command in (market.sandbox, market.pull, market.validate):
+for command in (market.sandbox, market.pull, market.validate, baselines):
     app.command()(command)
-app.add_typer(market.market_app, name="market")
+for group, name in (
+    (market.market_app, "market"),
+    (features_app, "features"),
+    (folds_app, "folds"),
+    (holdout_app, "holdout"),
+):
+    app.add_typer(group, name=name)
 
 
 _Model = Annotated[

@@ -44,12 +44,13 @@ TAKER_VOLUME_TABLE: Final = (TIMESTAMP, TAKER_BUY_VOLUME, TAKER_SELL_VOLUME)
 BAR: Final = (*CANDLE, FUNDING_RATE, OPEN_INTEREST)
 
 # Labels
-FORWARD_RETURN: Final = "forward_return"  # log(close_{t+h} / close_t)
+FORWARD_RETURN: Final = "forward_return"  # log(close at label_end / close_t); of most kinds close_{t+h}
 VOLATILITY: Final = "volatility"  # standard deviation of the h-bar log return, as known at close t
-SCORE: Final = "score"  # forward_return / volatility
-LABEL_END: Final = "label_end"  # close time of bar t+h: when the label becomes known
+SCORE: Final = "score"  # what a fold's cut-offs divide into classes; most kinds: forward_return / volatility
+LABEL_END: Final = "label_end"  # when the label becomes known: the close of bar t+h or of a touched barrier
 LABEL: Final = "label"
 SELL, HOLD, BUY = 0, 1, 2
+UNKNOWN: Final = -1  # class of a bar whose outcome is not known
 CLASSES: Final = ("sell", "hold", "buy")
 
 # Predictions

@@ -117,29 +117,106 @@ class SnapshotParams(_Section):
     warn_days: int
 
 
+class ContextParams(_Section):
+    """Other symbols that a symbol's features are made of; they must be among `market.symbols`."""
+
+    lead: str | None = Field(default=..., min_length=1)
+    market: tuple[str, ...]
+
+
+class ExtraFeature(_Section):
+    """A user's column: an indicator of the library `ta`, or a function of the user's own.
+
+    `ta` names module and class, `output` the class's method; `function` is `module:function` and is called
+    with a dict of the `inputs`, each (n,) float64, and with `params`. `window` and `warmup` are checked.
+    """
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    ta: str | None = Field(default=None, pattern=r"^[a-z]+\.[A-Za-z]+$")
+    output: str | None = None  # of `ta` alone
+    function: str | None = Field(default=None, pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+    inputs: tuple[str, ...] = Field(min_length=1)
+    params: dict[str, bool | int | float | str] = {}
+    group: Literal["pattern", "indicator", "both"]
+    window: int = Field(gt=0)
+    warmup: int = Field(ge=0)
+    relative: Literal["close", "atr"] | None = None  # of a price: its distance to the close
+
+    @model_validator(mode="after")
+    def _names_one_definition(self) -> Self:
+        if (self.ta is None) == (self.function is None) or (self.ta is None) != (self.output is None):
+            raise ValueError("a feature needs `ta` with `output`, or `function` alone")
+        if self.warmup >= self.window:
+            raise ValueError("`warmup` must be below `window`: the first value needs warmup + 1 bars")
+        return self
+
+
 class FeatureParams(_Section):
     min_coverage: float = Field(ge=0, le=1)
-    volume_window: int = Field(gt=1)
+    volume_window: int = Field(gt=1, le=240)
     climax_volume_ratio: float
     climax_close_position: float = Field(ge=0.5, le=1)
     narrow_spread: float
     narrow_volume_ratio: float
     test_volume_ratio: float
+    level_volume_ratio: float
+    level_distance_atr: float = Field(ge=0)
+    context: ContextParams
+    extra: tuple[ExtraFeature, ...]
+
+    @model_validator(mode="after")
+    def _extra_names_differ(self) -> Self:
+        extra = [feature.name for feature in self.extra]
+        if len(set(extra)) != len(extra):
+            raise ValueError(f"`extra` names a feature twice: {sorted(extra)}")
+        return self
+
+
+LabelKind = Literal[
+    "normalised_percentile", "adaptive", "adaptive_filtered", "raw_percentile", "triple_barrier"
+]
 
 
 class LabelParams(_Section):
+    """What a bar is called, and which bars learn and test; the definitions stand in `xrl.labels.outcomes`."""
+
+    kind: LabelKind
     horizon_bars: int = Field(gt=0)
     volatility_window: int = Field(gt=2)
     percentiles: tuple[float, float]
+    raw_percentiles: tuple[float, float]
+    threshold_multiplier: float = Field(gt=0)
+    hold_below_percentile: float = Field(gt=0, lt=1)
+    barrier: float = Field(gt=0)
+    barrier_unit: Literal["sigma", "percent"]
     folds: tuple[int, ...] = Field(min_length=2)
+    scheme: Literal["anchored", "rolling"]
     first_train_share: float = Field(gt=0, lt=1)
+    train_days: int | None = Field(default=..., gt=0)
+    cadence_days: int | None = Field(default=..., gt=0)
     embargo_bars: int = Field(ge=0)
+    holdout_days: int = Field(ge=0)
     max_hold_share: float = Field(gt=0, le=1)
 
     @model_validator(mode="after")
     def _folds_are_counted(self) -> Self:
         if self.folds != tuple(range(len(self.folds))):
             raise ValueError(f"`folds` must count up from 0, e.g. [0, 1, 2]; received {list(self.folds)}")
+        return self
+
+    @model_validator(mode="after")
+    def _scheme_has_its_span(self) -> Self:
+        if (self.scheme == "rolling") != (self.train_days is not None):
+            raise ValueError(
+                "`train_days` is the span of `scheme: rolling` and null for `anchored`; received "
+                f"{self.train_days} with {self.scheme}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _barrier_leaves_a_price(self) -> Self:
+        if self.barrier_unit == "percent" and self.barrier >= 100:
+            raise ValueError(f"`barrier` in percent must be below 100; received {self.barrier}")
         return self
 
 
@@ -207,6 +284,8 @@ class GateParams(_Section):
     f1_floor: float
     f1_lightgbm_margin: float
     sharpe_floor: float
+    min_deflated_sharpe: float = Field(gt=0, lt=1)
+    same_trial_correlation: float = Field(gt=0, lt=1)
     max_drawdown: float
     max_class_share: float
     max_side_share: float
@@ -216,6 +295,7 @@ class GateParams(_Section):
     null_direction: float
     min_refit_rank_correlation: float
     min_refit_side_agreement: float
+    max_causal_difference: float = Field(ge=0)
     alarm_f1: float
     alarm_direction: float
     alarm_ic: float
@@ -295,6 +375,7 @@ class Settings(_Section):
     keep_workspaces: int = Field(default=5, ge=3)  # two retrainings may run at once
     exchange_key: SecretStr | None = None  # the live venue's; public data need none
     exchange_secret: SecretStr | None = None
+    feature_modules: str = ""  # comma-separated: users' modules whose functions a bundle may name
 
     @model_validator(mode="after")
     def _loopback_only(self) -> Self:
@@ -312,6 +393,11 @@ class Settings(_Section):
     def credentials(self) -> tuple[SecretStr | None, SecretStr | None]:
         """Key and secret for the live venue; they stay hidden in text, logs and errors."""
         return self.exchange_key, self.exchange_secret
+
+    @property
+    def allowed_modules(self) -> tuple[str, ...]:
+        """Modules out of which gate and service compute users' features."""
+        return tuple(name.strip() for name in self.feature_modules.split(",") if name.strip())
 
     @property
     def sandbox_url(self) -> str:

@@ -80,6 +80,18 @@ class Paths:
     def label_report(self) -> Path:
         return self.stage("labels") / "report.json"
 
+    # the final holdout: opened outside DVC, logged beside the market store that all workspaces share
+    def holdout_log(self, name: str) -> Path:
+        return self.market(name).parent.resolve().parent / "holdout" / f"{name}.jsonl"
+
+    @property
+    def holdout_labels(self) -> Path:
+        return self.stage("holdout") / "labels.parquet"
+
+    @property
+    def holdout_opening(self) -> Path:
+        return self.stage("holdout") / "opening.json"
+
     # experts: one folder per fold and expert
     def expert(self, fold: int, expert: str) -> Path:
         return self.stage("experts") / f"{fold}-{expert}"

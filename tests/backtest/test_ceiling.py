@@ -54,7 +54,8 @@ def market(world: str, seed: int) -> Market:
     low, high = np.percentile(score, [33, 67])
     label = np.where(score < low, c.SELL, np.where(score > high, c.BUY, c.HOLD))
     keys = pd.concat(bars, ignore_index=True)[[c.SYMBOL, c.TIMESTAMP]]
-    return Market(matured.assign(label=label, cut_low=low, cut_high=high), keys, court(bars))
+    bounds = {"return_low": low * matured[c.VOLATILITY], "return_high": high * matured[c.VOLATILITY]}
+    return Market(matured.assign(label=label, **bounds), keys, court(bars))
 
 
 def court(bars: list[pd.DataFrame]) -> Court:

@@ -13,7 +13,7 @@ from xrl.backtest import plots, report
 from xrl.backtest.portfolio import equity_curve, grid_of
 from xrl.backtest.replay import replay_policy
 from xrl.env.market import stack
-from xrl.evaluation import metrics
+from xrl.evaluation import calibration, metrics
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +62,15 @@ def test_the_prediction_section_says_which_bars_it_judged(rows: pd.DataFrame) ->
     expected = metrics.f1_macro(metrics.confusion(judged.truth, dealt))
     assert found["chance_f1"] == pytest.approx(float(expected), abs=0.03)
     assert found["null_f1"] == pytest.approx(found["chance_f1"], abs=0.02)
+
+
+def test_reliability_counts_every_matured_bar_for_every_event(rows: pd.DataFrame) -> None:
+    found = report.reliability_of(rows, "committee")
+    assert list(found) == ["top label", *c.CLASSES]
+    assert {int(event.rows.sum()) for event in found.values()} == {len(rows) - 20}
+    buy = found["buy"]
+    seen = buy.rows > 30
+    assert np.corrcoef(buy.said[seen], buy.came_true[seen])[0, 1] > 0.9  # this committee knows something
 
 
 def test_constant_calls_score_a_third_of_their_class(rows: pd.DataFrame) -> None:
@@ -116,4 +125,10 @@ def test_daily_equity_is_each_days_last(tmp_path: Path) -> None:
     }
     plots.draw_equity(daily, tmp_path / "equity.png", "two days")
     plots.draw_confusion(np.eye(3) * 7, tmp_path / "confusion.png", "perfect")
+    said = np.linspace(0.2, 0.8, 500)
+    curve = calibration.reliability(said, np.random.default_rng(0).random(500) < said)
+    plots.draw_reliability({"one": {"top label": curve, "buy": curve}}, tmp_path / "reliability.png", "fair")
+    plots.draw_intervals(
+        {"ic": {"one": {"value": 0.1, "low": 0.0, "high": 0.2}}}, tmp_path / "ic.png", "one", {"ic": 0.0}
+    )
     assert {path.stat().st_size > 5000 for path in tmp_path.iterdir()} == {True}

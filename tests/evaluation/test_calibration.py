@@ -62,6 +62,34 @@ def test_calibration_error_of_certainty_that_is_right_is_zero():
     assert calibration.expected_calibration_error(np.empty((0, 3)), np.empty(0, int)) == 0
 
 
+def test_the_reliability_of_four_bars() -> None:
+    """Two bins: .2 and .4 in the first, of which one came true; .9 in the second, which did; .5 opens it."""
+    found = calibration.reliability(np.array([0.2, 0.4, 0.9, 0.5]), np.array([True, False, True, False]), 2)
+    np.testing.assert_array_equal(found.rows, [2, 2])
+    np.testing.assert_allclose(found.said, [0.3, 0.7])
+    np.testing.assert_allclose(found.came_true, [0.5, 0.5])
+
+
+def test_certainty_falls_into_the_last_bin() -> None:
+    np.testing.assert_array_equal(calibration.bins_of(np.array([0.0, 0.999, 1.0]), 10), [0, 9, 9])
+
+
+def test_the_calibration_error_of_one_class() -> None:
+    """P(BUY) .2 on four bars of which two are BUY: off by .3; P(SELL) .3 on four of which one is: .05."""
+    probabilities, truth = np.tile([0.3, 0.5, 0.2], (4, 1)), np.array([2, 2, 0, 1])
+    assert calibration.class_calibration_error(probabilities, truth, 2) == pytest.approx(0.3)
+    assert calibration.class_calibration_error(probabilities, truth, 0) == pytest.approx(0.05)
+
+
+def test_a_direction_too_confident_hides_in_the_top_label_and_shows_in_its_class() -> None:
+    """HOLD is the top label everywhere and right as often as it says; SELL is said twice as often as BUY."""
+    rng = np.random.default_rng(0)
+    truth = rng.choice(3, 30_000, p=[0.2, 0.6, 0.2])
+    probabilities = np.tile([0.3, 0.6, 0.1], (30_000, 1))
+    assert calibration.expected_calibration_error(probabilities, truth) < 0.01
+    assert calibration.class_calibration_error(probabilities, truth, 0) == pytest.approx(0.1, abs=0.01)
+
+
 def test_shapes_that_do_not_fit_are_refused():
     with pytest.raises(DataError, match="received"):
         calibration.fit_temperature(np.ones((3, 3)) / 3, np.zeros(2, int))

@@ -92,6 +92,28 @@ def test_information_coefficient_of_a_constant_is_unknown():
     assert np.isnan(metrics.information_coefficient(np.ones(4), np.arange(4.0)))
 
 
+def test_ranks_within_two_years() -> None:
+    found = metrics.ranks_within(np.array([3.0, 1, 2, 9, 9, 0]), np.array([1, 1, 1, 2, 2, 2]))
+    np.testing.assert_allclose(found, [5 / 6, 1 / 6, 3 / 6, 4 / 6, 4 / 6, 1 / 6])
+
+
+def test_years_are_utc() -> None:
+    stamps = np.array(["2023-12-31T23", "2024-01-01T00"], "datetime64[ms]")
+    np.testing.assert_array_equal(metrics.years(stamps), [2023, 2024])
+
+
+def test_foreseeing_which_year_moves_is_no_skill_within_a_year() -> None:
+    rng = np.random.default_rng(0)
+    year = np.repeat([2023, 2024], 2000)
+    bull = (year == 2024).astype(float)
+    signal, score = bull + rng.normal(size=4000), bull + rng.normal(size=4000)
+    assert metrics.information_coefficient(signal, score) > 0.15
+    assert abs(metrics.yearly_information_coefficient(signal, score, year)) < 0.05
+    assert metrics.yearly_information_coefficient(signal, score, np.ones(4000, int)) == pytest.approx(
+        metrics.information_coefficient(signal, score)
+    )
+
+
 @given(st.lists(st.tuples(st.integers(-5, 5), st.integers(-5, 5)), min_size=3, max_size=40))
 def test_information_coefficient_is_spearmans_with_ties(pairs):
     a, b = np.array(pairs, dtype=float).T

@@ -1,10 +1,11 @@
 import time
+from functools import partial
 
 import numpy as np
 import pytest
 
 from xrl.errors import DataError
-from xrl.evaluation import metrics, significance
+from xrl.evaluation import calibration, metrics, significance
 from xrl.evaluation.significance import of_confusion
 
 F1 = of_confusion(metrics.f1_macro)
@@ -89,6 +90,57 @@ def test_paired_differences_cancel_what_moves_both():
     ours, theirs = np.stack([n, common + 5], axis=1), np.stack([n, common], axis=1)
     found = significance.paired(significance.share, significance.share, ours, theirs, 500, 0)
     np.testing.assert_allclose(found, 0.05)
+
+
+def test_gaps_of_two_blocks_add_up_to_the_calibration_error() -> None:
+    rng = np.random.default_rng(0)
+    probabilities, truth = rng.dirichlet([2, 2, 2], 400), rng.integers(0, 3, 400)
+    top = calibration.top_label(probabilities, truth)
+    sums = significance.gap_sums(*top, np.arange(400) % 2)
+    assert sums.shape == (2, 1 + calibration.BINS)
+    np.testing.assert_array_equal(sums[:, 0], [200, 200])
+    expected = calibration.expected_calibration_error(probabilities, truth)
+    assert significance.calibration_error(sums.sum(axis=0)) == pytest.approx(expected)
+
+
+def test_the_interval_of_a_calibration_error_holds_it_and_never_leaves_zero() -> None:
+    rng = np.random.default_rng(1)
+    probabilities = rng.dirichlet([2, 2, 2], 3000)
+    truth = (rng.random((3000, 1)) > probabilities.cumsum(axis=1)).sum(axis=1)  # calibrated by construction
+    sums = significance.gap_sums(*calibration.top_label(probabilities, truth), np.arange(3000) // 100)
+    found = significance.unbiased_interval(significance.calibration_error, sums, 500, 0)
+    plain = significance.interval(significance.calibration_error, sums, 500, 0)
+    assert plain.value < (plain.low + plain.high) / 2 - 0.002  # resampling inflates it
+    assert 0.0 <= found.low < found.value < found.high
+
+
+def test_a_paired_test_knows_a_difference_from_luck() -> None:
+    rng = np.random.default_rng(4)
+    n = np.full(60, 100.0)
+    common = rng.integers(20, 80, 60).astype(float)
+    theirs = np.stack([n, common], axis=1)
+    better = np.stack([n, common + rng.normal(3, 5, 60)], axis=1)
+    other = np.stack([n, common + rng.normal(0, 5, 60)], axis=1)
+    test = partial(significance.paired_test, significance.share, significance.share)
+    found, luck = test(better, theirs, 2000, 0), test(other, theirs, 2000, 0)
+    assert found[:3] == significance.paired(significance.share, significance.share, better, theirs, 2000, 0)
+    assert found.low > 0
+    assert found.p < 0.01
+    assert luck.low < 0 < luck.high
+    assert luck.p > 0.05
+    assert test(theirs, better, 2000, 0).p == found.p
+    assert test(theirs, theirs, 200, 0) == (0, 0, 0, 1)
+
+
+def test_a_paired_test_without_any_difference_rejects_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(0)
+    n = np.full(80, 100.0)
+    rejected = 0
+    for _ in range(200):
+        ours, theirs = (np.stack([n, rng.normal(50, 5, 80)], axis=1) for _ in range(2))
+        found = significance.paired_test(significance.share, significance.share, ours, theirs, 400, 0)
+        rejected += found.p <= 0.05
+    assert rejected / 200 == pytest.approx(0.05, abs=0.04)
 
 
 def test_one_week_is_too_little():

@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from xrl.evaluation import summary
+from xrl.errors import DataError
+from xrl.evaluation import calibration, metrics, summary
 
 
 @pytest.fixture
@@ -47,6 +50,45 @@ def test_a_model_differs_from_itself_by_nothing(skilled):
     calls = skilled.predicted
     found = summary.f1_difference(skilled.truth, calls, calls, skilled.timestamp, 100, 0)
     assert found == (0, 0, 0)
+
+
+def test_calibration_is_told_of_the_top_label_and_of_each_class(skilled):
+    found = summary.prediction_figures(skilled, draws=100, seed=0)
+    assert found["ece"] == pytest.approx(found["ece_interval"]["value"])
+    assert {"ece_sell", "ece_hold", "ece_buy"} <= set(found)
+
+
+def test_figures_with_intervals_equal_the_plain_metrics(skilled):
+    found = summary.prediction_figures(skilled, draws=100, seed=0)
+    matrix = metrics.confusion(skilled.truth, skilled.predicted)
+    assert found["balanced_accuracy"]["value"] == pytest.approx(metrics.balanced_accuracy(matrix))
+    assert found["log_loss"]["value"] == pytest.approx(
+        calibration.log_loss(skilled.probabilities, skilled.truth)
+    )
+    year = metrics.years(skilled.timestamp)
+    assert found["ic_within_year"]["value"] == pytest.approx(
+        metrics.yearly_information_coefficient(skilled.signal, skilled.score, year)
+    )
+
+
+def test_a_model_and_a_noisier_copy_are_told_apart_on_every_score(skilled):
+    rng = np.random.default_rng(1)
+    noisy = skilled.probabilities * np.exp(rng.normal(0, 1.5, skilled.probabilities.shape))
+    worse = replace(skilled, probabilities=noisy / noisy.sum(axis=1, keepdims=True))
+    found = summary.paired_figures(skilled, worse, draws=300, seed=0)
+    for name in ("f1_macro", "balanced_accuracy", "direction_accuracy", "ic", "ic_within_year"):
+        assert found[name]["low"] > 0, name
+        assert found[name]["p"] < 0.05
+    assert found["log_loss"]["high"] < 0
+    single = summary.prediction_figures(worse, draws=100, seed=0)["ic"]["value"]
+    ours = summary.prediction_figures(skilled, draws=100, seed=0)["ic"]["value"]
+    assert found["ic"]["value"] == pytest.approx(ours - single)
+
+
+def test_models_on_other_bars_are_not_compared(skilled):
+    moved = replace(skilled, timestamp=skilled.timestamp + np.timedelta64(1, "h"))
+    with pytest.raises(DataError, match="same bars"):
+        summary.paired_figures(skilled, moved, 100, 0)
 
 
 def test_shifted_labels_leave_chance(skilled):

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from xrl import columns
-from xrl.config import FeatureParams
+from xrl.config import ContextParams, FeatureParams
+from xrl.features.context import Peer
 from xrl.sandbox import worlds
 
 REAL = Path(__file__).parents[3] / "shared" / "market"
@@ -21,6 +22,10 @@ def params() -> FeatureParams:
         narrow_spread=0.01,
         narrow_volume_ratio=2.0,
         test_volume_ratio=0.5,
+        level_volume_ratio=2.0,
+        level_distance_atr=0.5,
+        context=ContextParams(lead=None, market=()),
+        extra=(),
     )
 
 
@@ -44,6 +49,28 @@ def real() -> pd.DataFrame:
     bars = bars.merge(rate, on=columns.TIMESTAMP, how="left")
     since = bars[columns.TIMESTAMP] >= pd.Timestamp("2022-09-01", tz="UTC")
     return bars[since].head(6000).reset_index(drop=True)
+
+
+@pytest.fixture(scope="session")
+def peers(planted) -> dict[str, Peer]:
+    """Other coins of the same 3000 hours."""
+    start, end = planted["timestamp"].iloc[0], planted["timestamp"].iloc[-1] + pd.Timedelta(hours=1)
+    return {name: _peer(worlds.bars("planted", name, start, end, seed=7)) for name in ("ETHUSDT", "SOLUSDT")}
+
+
+@pytest.fixture(scope="session")
+def real_peers(real) -> dict[str, Peer]:
+    """Other coins of the same 6000 real hours."""
+    found = {}
+    for name in ("BTCUSDT", "ETHUSDT"):
+        bars = pd.read_parquet(REAL / f"binance_perp_{name}_1h.parquet")
+        found[name] = _peer(bars[bars[columns.TIMESTAMP].isin(real[columns.TIMESTAMP])])
+    return found
+
+
+def _peer(bars: pd.DataFrame) -> Peer:
+    time = bars[columns.TIMESTAMP].to_numpy(dtype="datetime64[ms]")
+    return Peer(time, bars[columns.CLOSE].to_numpy(np.float64))
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import ta
 
-from xrl.features.indicators import indicators
+from xrl.features.indicators import FEATURES, indicators
 from xrl.features.inputs import inputs
 
 #: Bars after which no start value is felt; `ta` also reports warm-up as 0 before.
@@ -31,12 +31,22 @@ def _ta(bars: pd.DataFrame) -> dict[str, pd.Series]:
         "di_difference": direction.adx_pos() - direction.adx_neg(),
         "bollinger_position": bands.bollinger_pband(),
         "bollinger_width": bands.bollinger_wband() / 100.0,
+        "bollinger_upper_atr": (close - bands.bollinger_hband()) / atr,
+        "bollinger_middle_atr": (close - bands.bollinger_mavg()) / atr,
+        "bollinger_lower_atr": (close - bands.bollinger_lband()) / atr,
         "atr_close": atr / close,
+        "macd_atr": ta.trend.MACD(close).macd() / atr,
+        "macd_signal_atr": ta.trend.MACD(close).macd_signal() / atr,
         "macd_hist_atr": ta.trend.MACD(close).macd_diff() / atr,
         "ema_fast_atr": (close - ta.trend.EMAIndicator(close, 12).ema_indicator()) / atr,
         "ema_slow_atr": (close - ta.trend.EMAIndicator(close, 26).ema_indicator()) / atr,
         "sma_96_atr": (close - ta.trend.SMAIndicator(close, 96).sma_indicator()) / atr,
     }
+
+
+def test_every_column_that_names_ta_is_held_equal_to_it(planted):
+    shared = {feature.name for feature in FEATURES if "`ta`" in feature.formula}
+    assert set(_ta(planted.head(200))) == shared
 
 
 @pytest.mark.parametrize("market", ["planted", "real"])

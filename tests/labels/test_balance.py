@@ -21,14 +21,25 @@ def test_shares_are_counted_on_each_span_under_its_cuts(ten_hours):
     assert refit["test"] is None
 
 
-def test_too_much_hold_is_said_with_the_remedy(ten_hours):
-    warning, _ = balance.warnings(spans(ten_hours, -1.0, 9.0), 0.8)
+@pytest.mark.parametrize(
+    ("kind", "remedy"),
+    [
+        ("normalised_percentile", "`labels.percentiles` closer"),
+        ("raw_percentile", "`labels.raw_percentiles` closer"),
+        ("adaptive", "lower `labels.threshold_multiplier`"),
+        ("adaptive_filtered", "`labels.hold_below_percentile`"),
+        ("triple_barrier", "lower `labels.barrier`"),
+    ],
+)
+def test_too_much_hold_is_said_with_the_remedy_of_the_kind(ten_hours, label_params, kind, remedy):
+    warning, _ = balance.warnings(spans(ten_hours, -1.0, 9.0), label_params(kind=kind))
     assert "fold 0: HOLD makes 100% of 5 training bars" in warning
-    assert "labels.percentiles" in warning
+    assert remedy in warning
+    assert ("labels.kind" in warning) == (kind != "normalised_percentile")
 
 
-def test_balanced_classes_need_no_warning(ten_hours):
-    assert balance.warnings(spans(ten_hours, 1.5, 3.5), 0.8) == []
+def test_balanced_classes_need_no_warning(ten_hours, label_params):
+    assert balance.warnings(spans(ten_hours, 1.5, 3.5), label_params()) == []
 
 
 def test_a_span_without_matured_bars_has_no_shares(ten_hours):

@@ -1,13 +1,12 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from xrl import columns
-from xrl.config import LabelParams
 from xrl.errors import ConfigError, DataError
 from xrl.labels import folds
+from xrl.labels.holdout import Span
 
 START = pd.Timestamp("2025-01-01", tz="UTC")
 HOUR = pd.Timedelta(hours=1)
@@ -43,23 +42,53 @@ def test_test_bars_are_those_of_the_span_matured_or_not(ten_hours):
     np.testing.assert_array_equal(np.flatnonzero(folds.test_mask(ten_hours, fold())), [7, 8])
 
 
-def test_cuts_come_from_training_bars_alone(ten_hours):
-    fitted = folds.fit_cuts(ten_hours, [fold()], (0.25, 0.75))[0]
+def test_purge_and_embargo_part_training_from_the_test_span(ten_hours):
+    np.testing.assert_array_equal(np.flatnonzero(folds.purged_mask(ten_hours, fold())), [3, 4])
+    np.testing.assert_array_equal(np.flatnonzero(folds.embargo_mask(ten_hours, fold())), [5, 6])
+
+
+def test_cuts_come_from_training_bars_alone(ten_hours, label_params):
+    fitted = folds.fit_cuts(ten_hours, [fold()], label_params(percentiles=(0.25, 0.75)))[0]
     assert (fitted.cut_low, fitted.cut_high) == (0.5, 1.5)  # quartiles of the scores 0, 1, 2
 
 
-def test_refit_reaches_through_the_last_matured_label(ten_hours):
-    refit = folds.refit_span(ten_hours, (0.25, 0.75))
+def test_the_volatility_floor_comes_from_training_bars_alone(ten_hours, label_params):
+    ten_hours[columns.VOLATILITY] = np.arange(10.0)
+    params = label_params(kind="adaptive_filtered", hold_below_percentile=0.5)
+    assert folds.fit_cuts(ten_hours, [fold()], params)[0].volatility_floor == 1.0  # median of 0, 1, 2
+
+
+def test_refit_reaches_through_the_last_matured_label(ten_hours, label_params):
+    refit = folds.refit_span(ten_hours, label_params(percentiles=(0.25, 0.75)))
     assert refit.train_end == START + 10 * HOUR  # bar 7's label
     assert folds.train_mask(ten_hours, refit).sum() == 8
     assert (refit.cut_low, refit.cut_high) == (1.75, 5.25)
 
 
-def test_saved_folds_are_read_back_equal(tmp_path, ten_hours):
-    fitted = folds.fit_cuts(ten_hours, [fold()], (0.25, 0.75))
-    refit = folds.refit_span(ten_hours, (0.25, 0.75))
-    folds.save(tmp_path / "folds.json", fitted, refit)
+def test_the_refit_of_a_rolling_scheme_learns_from_its_last_days(label_params):
+    """Ten days of hours, the last two not matured: four days before the last label's end."""
+    time = pd.Series(pd.date_range(START, periods=240, freq="h", unit="ms"))
+    labels = pd.DataFrame(
+        {
+            columns.TIMESTAMP: time,
+            columns.SCORE: np.arange(240.0),
+            columns.LABEL_END: (time + 3 * HOUR).where(np.arange(240) < 238),
+        }
+    )
+    refit = folds.refit_span(labels, label_params(scheme="rolling", train_days=4))
+    assert refit.train_end == START + 240 * HOUR
+    assert refit.train_start == START + 144 * HOUR
+    assert refit.cut_low == pytest.approx(144 + 0.33 * 93)  # bars 144 to 237
+    assert folds.train_mask(labels, refit).sum() == 94
+
+
+@pytest.mark.parametrize("held", [None, Span(START, START + 9 * HOUR, START - 2 * HOUR)])
+def test_saved_folds_are_read_back_equal(tmp_path, ten_hours, label_params, held):
+    fitted = folds.fit_cuts(ten_hours, [fold()], label_params())
+    refit = folds.refit_span(ten_hours, label_params())
+    folds.save(tmp_path / "folds.json", fitted, refit, held)
     assert folds.load(tmp_path / "folds.json") == (fitted, refit)
+    assert folds.load_holdout(tmp_path / "folds.json") == held
     assert '"2025-01-01T00:00:00+00:00"' in (tmp_path / "folds.json").read_text()
     assert [path.name for path in tmp_path.iterdir()] == ["folds.json"]
 
@@ -83,43 +112,41 @@ def test_a_history_too_short_for_its_folds_says_so(label_params):
         folds.walk_forward(START, START + 20 * HOUR, HOUR, label_params())
 
 
-@settings(max_examples=60, deadline=None)
-@given(
-    bars=st.integers(400, 3000),
-    count=st.integers(2, 6),
-    horizon=st.integers(1, 20),
-    extra=st.integers(0, 20),
-    share=st.floats(0.3, 0.7),
-)
-def test_no_training_label_reaches_into_a_test_span_and_every_later_bar_is_tested_once(
-    bars, count, horizon, extra, share
-):
-    params = LabelParams(
-        horizon_bars=horizon,
-        volatility_window=20,
-        percentiles=(0.33, 0.67),
-        folds=tuple(range(count)),
-        first_train_share=share,
-        embargo_bars=horizon + extra,
-        max_hold_share=0.8,
-    )
-    time = pd.Series(pd.date_range(START, periods=bars, freq="h", unit="ms"))
-    known = np.arange(bars) < bars - horizon
-    labels = pd.DataFrame(
-        {
-            columns.TIMESTAMP: time,
-            columns.LABEL_END: (time + (horizon + 1) * HOUR).where(known),
-            columns.SCORE: np.where(known, 1.0, np.nan),
-        }
-    )
-    laid = folds.walk_forward(START, START + bars * HOUR, HOUR, params)
-    tested = np.zeros(bars, dtype=int)
-    for one in laid:
-        train, test = folds.train_mask(labels, one), folds.test_mask(labels, one)
-        assert train.any() and test.any()
-        assert labels[columns.LABEL_END][train].max() + (horizon + extra) * HOUR <= one.test_start
-        assert not (train & test).any()
-        tested += test
-    first = int((laid[0].test_start - START) / HOUR)
-    assert (tested[:first] == 0).all() and (tested[first:] == 1).all()
-    assert laid[-1].test_end == START + bars * HOUR
+def test_a_cadence_sets_the_length_of_every_test_span(label_params):
+    """Thirty days, three folds of five days each: the first is tested from day 15 on."""
+    params = label_params(folds=(0, 1, 2), cadence_days=5)
+    laid = folds.walk_forward(START, START + 720 * HOUR, HOUR, params)
+    assert [(one.test_start - START).days for one in laid] == [15, 20, 25]
+    assert laid[-1].test_end == START + 720 * HOUR
+    assert {one.test_end - one.test_start for one in laid} == {pd.Timedelta(days=5)}
+
+
+def test_a_rolling_scheme_trains_on_the_last_days_before_each_test_span(label_params):
+    params = label_params(scheme="rolling", train_days=10, cadence_days=5, folds=(0, 1, 2))
+    laid = folds.walk_forward(START, START + 720 * HOUR, HOUR, params)
+    assert [one.train_end - one.train_start for one in laid] == [pd.Timedelta(days=10)] * 3
+    assert all(one.train_end == one.test_start - 2 * HOUR for one in laid)
+
+
+def test_rolling_folds_want_a_history_as_long_as_their_training(label_params):
+    params = label_params(scheme="rolling", train_days=20, cadence_days=5, folds=(0, 1, 2))
+    with pytest.raises(ConfigError, match=r"labels\.train_days.*2024-12-26"):
+        folds.walk_forward(START, START + 720 * HOUR, HOUR, params)
+
+
+def test_cadences_longer_than_the_history_are_refused(label_params):
+    with pytest.raises(ConfigError, match="too short for 2 folds"):
+        folds.walk_forward(START, START + 720 * HOUR, HOUR, label_params(cadence_days=15))
+
+
+def test_a_scheme_and_its_span_belong_together(label_params):
+    with pytest.raises(ValidationError, match="train_days"):
+        label_params(scheme="rolling")
+    with pytest.raises(ValidationError, match="train_days"):
+        label_params(train_days=30)
+
+
+def test_the_holdout_is_cut_off_before_folds_are_laid(label_params):
+    whole = folds.walk_forward(START, START + 480 * HOUR, HOUR, label_params())
+    less = folds.walk_forward(START, START + 480 * HOUR + 240 * HOUR, HOUR, label_params(holdout_days=10))
+    assert less == whole

@@ -9,6 +9,10 @@ import pandas as pd
 
 from xrl.registry.bundle import Parity
 from xrl.registry.gate import Evidence, Track
+from xrl.registry.trials import Tried
+
+#: Nothing was tried beside the candidate.
+ALONE = Tried({}, frozenset())
 
 
 def interval(value: float, low: float, high: float) -> dict[str, float]:
@@ -50,6 +54,12 @@ GOOD: dict[str, Any] = {
         "share_hold": 0.4,
         "share_buy": 0.3,
     },
+    "causality": {
+        "difference": 0.0,
+        "label_difference": 0.0,
+        "scaler_difference": 0.0,
+        "reaching_labels": 0,
+    },
     "ceiling": None,
     "start": "2024-01-01T00:00:00+00:00",
     "end": "2025-12-31T00:00:00+00:00",
@@ -68,8 +78,11 @@ def metrics(**changes: object) -> dict[str, Any]:
     return changed
 
 
-def track(drift: float = 0.0, days: int = 120, seed: int = 0, skilled: bool = True) -> pd.DataFrame:
-    """Two symbols, a bar every 6 hours from 2024-01-01; a committee that is right in half of the bars."""
+def track(drift: float = 0.0006, days: int = 120, seed: int = 0, skilled: bool = True) -> pd.DataFrame:
+    """Two symbols, a bar every 6 hours from 2024-01-01; a committee that is right in half of the bars.
+
+    `drift` is earned a bar: by default a Sharpe ratio that luck alone does not reach in 90 days.
+    """
     rng = np.random.default_rng(seed)
     times = pd.date_range("2024-01-01", periods=days * 4, freq="6h", tz="UTC").as_unit("ms")
     frames = []
@@ -101,10 +114,11 @@ def known(
     recipe: str = "recipe-a",
     table: pd.DataFrame | None = None,
     as_of: str = "2026-01-01",
+    label_kind: str = "normalised_percentile",
 ) -> Track:
     """A bundle as the gate knows it."""
     found = track() if table is None else table
-    return Track(digest, recipe, found, datetime.fromisoformat(as_of).replace(tzinfo=UTC))
+    return Track(digest, recipe, found, datetime.fromisoformat(as_of).replace(tzinfo=UTC), label_kind)
 
 
 def evidence(
@@ -112,6 +126,7 @@ def evidence(
     challenger: Track | None = None,
     parity: Parity | None = None,
     has_ceiling: bool = True,
+    tried: Tried | None = ALONE,
     **changes: object,
 ) -> Evidence:
     return Evidence(
@@ -120,4 +135,5 @@ def evidence(
         parity=parity or Parity(1e-6, 0),
         has_ceiling=has_ceiling,
         champion=champion,
+        tried=tried,
     )

@@ -49,7 +49,7 @@ def test_a_scheduler_can_run_the_whole_way_twice(here: Path) -> None:
     table = said("gate", "--pending")
     assert "xrl-planted version 1: promote" in table
     assert "sharpe_over_random_timing" in table
-    assert "not judged here: deflated Sharpe" in table
+    assert "not judged here: unregistered trials" in table
     assert said("promote", "--pending") == "xrl-planted version 1 is champion\n"
     assert "is already champion (identical bundle" in said("register", "--root", root)
     assert said("gate", "--pending") == "no challenger waits for the gate in xrl-planted\n"

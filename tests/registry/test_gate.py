@@ -12,7 +12,9 @@ import pytest
 from tests.registry.evidence import evidence, interval, known, metrics, track
 from xrl.config import GateParams, load_config
 from xrl.registry.bundle import Parity
+from xrl.registry.comparison import daily_series
 from xrl.registry.gate import Evidence, Track, judge, recipe_hash
+from xrl.registry.trials import Tried
 
 PARAMS: GateParams = load_config(Path(__file__).parents[2] / "params.yaml").gate
 
@@ -38,9 +40,8 @@ def test_a_decision_says_what_it_did_not_judge_and_survives_json() -> None:
     found = json.loads(json.dumps(judge(evidence(), PARAMS).as_json()))
     assert found["promote"] is True
     assert [text.partition(":")[0] for text in found["not_judged"]] == [
-        "deflated Sharpe",
+        "unregistered trials",
         "checklist of the presets",
-        "causality",
     ]
     assert {"name", "figure", "relation", "bound", "passed", "reason"} == set(found["checks"][0])
 
@@ -53,6 +54,10 @@ def test_a_refusal_names_figure_bound_and_reason() -> None:
 @pytest.mark.parametrize(
     ("name", "changes"),
     [
+        ("causality", {"causality__difference": 1e-9}),
+        ("causality_outcomes", {"causality__label_difference": 0.5}),
+        ("causality_scalers", {"causality__scaler_difference": 0.01}),
+        ("causality_labels", {"causality__reaching_labels": 1}),
         ("f1_macro", {"prediction__f1_macro": interval(0.339, 0.33, 0.35)}),
         ("f1_minus_volatility_only", {"prediction__f1_minus_volatility_only__low": 0.0}),
         ("f1_minus_lightgbm", {"prediction__f1_minus_lightgbm__low": -0.0101}),
@@ -94,6 +99,8 @@ def test_each_figure_out_of_bounds_refuses_and_alone(name: str, changes: dict[st
     [
         ("f1_minus_volatility_only", {"prediction__f1_minus_volatility_only": None}),
         ("ece", {"prediction__ece": float("nan")}),
+        ("causality", {"causality__difference": float("inf")}),
+        ("causality_labels", {"causality__reaching_labels": None}),
         ("sharpe_over_random_timing", {"baselines__random_timing": {}}),
         ("positive_folds", {"folds": []}),
         ("null_f1", {"prediction__null_f1": None}),
@@ -111,7 +118,7 @@ def test_what_was_not_measured_refuses(name: str, changes: dict[str, object]) ->
 
 
 def test_empty_metrics_refuse_without_a_crash() -> None:
-    found = Evidence(known(), {}, Parity(0.0, 0), False, None)
+    found = Evidence(known(), {}, Parity(0.0, 0), False, None, None)
     assert len(refused(found)) > 20
 
 
@@ -180,11 +187,11 @@ def test_an_exposure_that_is_unknown_refuses() -> None:
     assert refused(evidence(challenger=known("a", "r", holed))) == ["side_share"]
 
 
-def test_a_return_that_is_unknown_is_no_refresh() -> None:
+def test_a_return_that_is_unknown_is_neither_a_sharpe_nor_a_refresh() -> None:
     holed = track()
     holed.loc[30, "net_return"] = np.nan
     found = evidence(champion("recipe-a"), known("digest-a", "recipe-a", holed))
-    assert refused(found) == ["refresh_inferior"]
+    assert refused(found) == ["effective_trials", "deflated_sharpe", "refresh_inferior"]
 
 
 def test_a_world_with_a_ceiling_sets_its_own_alarm_bounds() -> None:
@@ -223,7 +230,7 @@ def test_an_upgrade_must_be_better_than_the_champion() -> None:
     decision = judge(evidence(champion("recipe-b", seed=0), better), PARAMS)
     assert decision.kind == "upgrade"
     assert decision.promote, [check.sentence() for check in decision.refusals]
-    equal = evidence(champion("recipe-b", drift=0.0005, seed=1), known("digest-a", "recipe-a", track(seed=2)))
+    equal = evidence(champion("recipe-b", drift=0.001, seed=1), known("digest-a", "recipe-a", track(seed=2)))
     assert "upgrade_superior" in refused(equal)
 
 
@@ -232,12 +239,74 @@ def test_an_upgrade_with_a_worse_f1_is_refused() -> None:
     assert "upgrade_f1" in refused(evidence(champion("recipe-b"), worse))
 
 
+def test_the_f1_of_another_kind_of_label_raises_no_alarm_and_the_decision_says_so() -> None:
+    barrier = known(label_kind="triple_barrier")
+    decision = judge(evidence(challenger=barrier, prediction__f1_macro=interval(0.437, 0.424, 0.452)), PARAMS)
+    assert decision.promote, [check.sentence() for check in decision.refusals]
+    assert "alarm_f1_macro" not in {check.name for check in decision.checks}
+    assert decision.not_judged[-1].startswith(
+        "alarm_f1_macro: its bound is of the label normalised_percentile"
+    )
+    leak = evidence(challenger=barrier, prediction__ic=interval(0.101, 0.08, 0.12))
+    assert refused(leak) == ["alarm_ic"]  # what does not depend on the classes still does
+
+
+def test_f1_is_not_compared_between_kinds_of_labels() -> None:
+    worse = known("digest-a", "recipe-a", track(drift=0.002, skilled=False), label_kind="adaptive")
+    decision = judge(evidence(champion("recipe-b"), worse), PARAMS)
+    assert decision.promote, [check.sentence() for check in decision.refusals]
+    assert [text.partition(":")[0] for text in decision.not_judged[-2:]] == ["alarm_f1_macro", "upgrade_f1"]
+
+
 def test_a_refresh_need_only_not_be_worse() -> None:
     same = judge(evidence(champion("recipe-a"), known("digest-a", "recipe-a", track())), PARAMS)
     assert same.kind == "refresh"
     assert same.promote, [check.sentence() for check in same.refusals]
-    worse = known("digest-a", "recipe-a", track(drift=-0.002))
-    assert refused(evidence(champion("recipe-a"), worse)) == ["refresh_inferior"]
+    better = champion("recipe-a", drift=0.001)
+    assert refused(evidence(better, known("digest-a", "recipe-a", track()))) == ["refresh_inferior"]
+
+
+def earned(seed: int, drift: float = 0.0) -> pd.Series:
+    return daily_series(track(drift=drift, seed=seed))
+
+
+def searched(count: int) -> Tried:
+    """`count` unrelated recipes that earn nothing beside the candidate."""
+    return Tried({f"recipe-{seed}": earned(seed) for seed in range(1, count + 1)}, frozenset())
+
+
+def test_a_sharpe_that_many_tries_reach_by_luck_refuses_and_few_tries_do_not() -> None:
+    modest = known(table=track(drift=0.00025))  # a Sharpe ratio of a day of about .2 on 120 days
+    assert refused(evidence(challenger=modest)) == []
+    assert refused(evidence(challenger=modest, tried=searched(30))) == ["deflated_sharpe"]
+    [trials] = [
+        check
+        for check in judge(evidence(challenger=modest, tried=searched(30)), PARAMS).checks
+        if check.name == "effective_trials"
+    ]
+    assert trials.figure == 31
+
+
+def test_variants_of_the_candidate_and_trainings_of_its_own_recipe_are_no_new_tries() -> None:
+    modest = known(table=track(drift=0.00025))
+    variants = {f"recipe-{k}": earned(0, 0.0001 * k) for k in range(30)}
+    assert refused(evidence(challenger=modest, tried=Tried(variants, frozenset()))) == []
+    own = Tried({"recipe-a": earned(1)}, frozenset())
+    assert judge(evidence(challenger=modest, tried=own), PARAMS) == judge(evidence(challenger=modest), PARAMS)
+
+
+def test_recipes_whose_returns_are_lost_count_as_different_tries() -> None:
+    modest = known(table=track(drift=0.00025))
+    lost = Tried({}, frozenset(f"recipe-{k}" for k in range(30)))
+    assert refused(evidence(challenger=modest, tried=lost)) == ["deflated_sharpe"]
+
+
+def test_trials_that_cannot_be_counted_refuse() -> None:
+    assert refused(evidence(tried=None)) == ["effective_trials", "deflated_sharpe"]
+
+
+def test_luck_alone_is_not_promoted_even_on_the_first_try() -> None:
+    assert refused(evidence(challenger=known(table=track(drift=0.0)))) == ["deflated_sharpe"]
 
 
 def test_tracks_without_common_days_are_not_compared() -> None:

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.registry.evidence import interval
+from tests.registry.evidence import ALONE, interval
 from tests.registry.workspace import finished
 from tests.serve import tiny
 from xrl.errors import BundleError, RegistryError
 from xrl.paths import Paths
 from xrl.registry.bundle import open_bundle, write_bundle
-from xrl.registry.evidence import evidence
+from xrl.registry.evidence import evidence, track_of
 from xrl.registry.gate import judge
 from xrl.registry.promotion import judge_version, promote, rollback, waiting
 from xrl.registry.registration import Registration, register
@@ -228,7 +228,7 @@ def test_the_judge_sets_the_bound_of_parity(store: Store, tmp_path: Path) -> Non
     golden["pairs"][0]["expected"]["pattern"][0] += 2e-4
     write_bundle(tmp_path / "bundle", {**files, "golden.json": json.dumps(golden).encode()})
     bundle = open_bundle(tmp_path / "bundle")
-    found = evidence(bundle, None, replay_bundle, tiny.CONFIG.gate)
+    found = evidence(bundle, None, ALONE, replay_bundle, tiny.CONFIG.gate)
     assert [check.name for check in judge(found, tiny.CONFIG.gate).refusals] == ["parity_difference"]
 
 
@@ -243,8 +243,29 @@ def test_only_the_planted_world_has_a_ceiling(
     params = yaml.safe_load(files["params.yaml"])
     params["market"] |= {"source": source, "world": world}
     write_bundle(tmp_path / "bundle", {**files, "params.yaml": yaml.safe_dump(params).encode()})
-    found = evidence(open_bundle(tmp_path / "bundle"), None, replay_bundle, tiny.CONFIG.gate)
+    found = evidence(open_bundle(tmp_path / "bundle"), None, ALONE, replay_bundle, tiny.CONFIG.gate)
     assert found.has_ceiling is honoured
+
+
+@pytest.mark.parametrize(
+    ("labels", "kind"),
+    [({"kind": "triple_barrier"}, "triple_barrier"), ({"horizon_bars": 20}, "normalised_percentile")],
+)
+def test_a_bundles_parameters_say_what_its_classes_mean(tmp_path: Path, labels: dict, kind: str) -> None:
+    assert track_of(open_bundle(labelled(tmp_path / "bundle", labels))).label_kind == kind
+
+
+def test_an_unknown_kind_of_label_is_not_judged(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="no such kind of label: 'astrology'"):
+        track_of(open_bundle(labelled(tmp_path / "bundle", {"kind": "astrology"})))
+
+
+def labelled(path: Path, labels: dict) -> Path:
+    """A bundle whose section `labels` is another."""
+    files = tiny.files()
+    params = {**yaml.safe_load(files["params.yaml"]), "labels": labels}
+    write_bundle(path, {**files, "params.yaml": yaml.safe_dump(params).encode()})
+    return path
 
 
 def test_a_workspace_without_a_bundle_says_what_to_run(store: Store, tmp_path: Path) -> None:

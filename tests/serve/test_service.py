@@ -12,6 +12,7 @@ import pytest
 import requests
 
 from tests.serve import servers, tiny
+from tests.serve.test_context import ASKED
 from xrl import columns
 from xrl.registry.bundle import write_bundle
 from xrl.registry.store import Store
@@ -91,6 +92,7 @@ def test_status_tells_what_is_served_and_what_a_request_needs(stack: Stack) -> N
     assert found["required_bars"] == tiny.REQUIRED_BARS
     assert found["symbols"] == ["BTCUSDT", "ETHUSDT"]
     assert found["as_of"] == "2023-12-14T00:00:00+00:00"
+    assert (found["context"], found["context_bars"]) == ([], 0)
     assert found["failure"] is None
     assert found["following"] is True
 
@@ -241,3 +243,18 @@ def test_without_the_alias_the_last_champion_stays(stack: Stack) -> None:
     assert stack.status()["failure"] is None
     stack.store.set_alias(stack.first, CHAMPION)
     eventually(lambda: stack.status()["digest"] == stack.first.digest, 10)
+
+
+def test_a_model_that_reads_other_symbols_asks_for_them(stack: Stack, tmp_path: Path) -> None:
+    version = promoted(stack.store, tmp_path, tiny.files(asked=ASKED))
+    eventually(lambda: stack.status()["version"] == version.number, 10)
+    assert stack.status()["context"] == ["BTCUSDT", "ETHUSDT"]
+    refused = stack.post("predict", tiny.request())
+    assert refused.status_code == 400
+    assert "`context` lacks ETHUSDT" in refused.json()["error"]
+    history = {symbol: tiny.candles(symbol) for symbol in tiny.SYMBOLS}
+    body = tiny.request(context=tiny.context("BTCUSDT", ASKED, history))
+    answers = [stack.post("predict", body), stack.post("act", {**body, "account": {}})]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    body["context"] = {"ETHUSDT": "no candles"}
+    assert "context.ETHUSDT" in stack.post("predict", body).json()["error"]

@@ -10,8 +10,9 @@ from xrl.serve import sources
 from xrl.serve.candles import Needs, Window, read_candles
 
 NEEDS = Needs(tiny.SYMBOLS, tiny.REQUIRED_BARS, tiny.BAR_MS)
-ALWAYS = set(table.names()) - set(FLAGS.values())  # the flags never changed in training and were left out
-DEMO = ALWAYS - {"open_interest_change"}
+ALONE = {feature.name for feature in table.FEATURES if feature.source not in ("lead", "market")}
+ALWAYS = ALONE - set(FLAGS.values())  # the flags never changed in training and were left out
+DEMO = {name for name in ALWAYS if table.feature(name).source != "open_interest"}
 
 
 def window(**changes: object) -> Window:
@@ -54,10 +55,10 @@ def test_a_model_that_reads_the_flag_may_be_asked_without_the_source() -> None:
 
 
 def test_a_gap_counts_as_far_back_as_a_feature_reaches() -> None:
-    for keep in (0, 70):  # 60 bars of the window and 11 before its first
-        with pytest.raises(RequestError, match=r"unknown in 1 of the newest 71"):
+    for keep in (0, 106):  # 60 bars of the window and 47 before its first
+        with pytest.raises(RequestError, match=r"unknown in 1 of the newest 107"):
             ask(window(taker_buy_volume=without("taker_buy_volume", 1, keep)), DEMO)
-    ask(window(taker_buy_volume=without("taker_buy_volume", 1, keep=71)), DEMO)
+    ask(window(taker_buy_volume=without("taker_buy_volume", 1, keep=107)), DEMO)
 
 
 def test_funding_that_ended_a_day_ago_is_missing() -> None:

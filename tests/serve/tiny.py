@@ -18,9 +18,11 @@ from onnx import TensorProto, helper, numpy_helper
 from tests.registry.evidence import metrics, track
 from xrl import columns
 from xrl.account.step import Account, terms_of
-from xrl.config import Config, load_config
+from xrl.config import Config, FeatureParams, load_config
 from xrl.env.observation import account_features, observation, observation_width
+from xrl.features import context as among
 from xrl.features import scaling, table
+from xrl.features.context import Context, Peer
 from xrl.market.candles import horizon_volatility
 from xrl.registry.bundle import Bundle, canonical_json, write_bundle
 
@@ -83,24 +85,29 @@ def newest(
     return {name: values[-bars:] for name, values in found.items()}
 
 
-def files(seed: int = 0, **changes: object) -> dict[str, bytes]:
-    """Every file of a bundle whose models have random weights drawn from `seed`."""
+def files(seed: int = 0, asked: FeatureParams = CONFIG.features, **changes: object) -> dict[str, bytes]:
+    """Every file of a bundle whose models have random weights drawn from `seed`.
+
+    `asked` are its feature parameters: other symbols, users' columns.
+    """
     rng = np.random.default_rng(seed)
+    declared = table.declared(asked)
     history = {symbol: candles(symbol) for symbol in SYMBOLS}
-    features = {symbol: _features(found) for symbol, found in history.items()}
+    features = {symbol: _features(symbol, history, asked) for symbol in SYMBOLS}
     stacked = np.concatenate(list(features.values()))
+    read = {name: table.names(name, declared) for name in EXPERT_COLUMNS}
     scalers = {
-        name: scaling.fit(stacked[:, table.positions(names)], names)
-        for name, names in {**EXPERT_COLUMNS, "policy": STATE}.items()
+        name: scaling.fit(stacked[:, table.positions(names, declared)], names)
+        for name, names in {**read, "policy": STATE}.items()
     }
     weights = {
         name: (rng.normal(0, 0.3, (len(names), 3)), rng.normal(0, 0.3, (len(names), BLOCK)))
-        for name, names in EXPERT_COLUMNS.items()
+        for name, names in read.items()
     }
     policy = rng.normal(0, 0.5, (observation_width(2 * BLOCK), len(columns.ACTIONS)))
-    world = _World(history, features, scalers, weights, policy)
+    world = _World(history, features, scalers, weights, policy, declared)
     pairs = [
-        world.pair(symbol, end, account)
+        {**world.pair(symbol, end, account), "context": context(symbol, asked, history, end)}
         for symbol, end, account in (("BTCUSDT", 500, FLAT), ("ETHUSDT", 640, LONG), ("BTCUSDT", 699, LONG))
     ]
     params = CONFIG.model_dump(mode="json")
@@ -115,8 +122,10 @@ def files(seed: int = 0, **changes: object) -> dict[str, bytes]:
                 "bar_ms": BAR_MS,
                 "window_bars": WINDOW,
                 "required_bars": REQUIRED_BARS,
-                "params": CONFIG.features.model_dump(mode="json"),
-                "schemas": {name: table.schema_hash(scaler.columns) for name, scaler in scalers.items()},
+                "params": asked.model_dump(mode="json"),
+                "schemas": {
+                    name: table.schema_hash(scaler.columns, declared) for name, scaler in scalers.items()
+                },
                 "neutral": [],
             }
         ),
@@ -154,9 +163,11 @@ def bundle(folder: Path, seed: int = 0, **changes: object) -> Bundle:
 class _World:
     """The batch path of the tiny models: numpy over the full history."""
 
-    def __init__(self, history: Any, features: Any, scalers: Any, weights: Any, policy: Any) -> None:
+    def __init__(
+        self, history: Any, features: Any, scalers: Any, weights: Any, policy: Any, declared: Any
+    ) -> None:
         self.history, self.features, self.scalers = history, features, scalers
-        self.weights, self.policy = weights, policy
+        self.weights, self.policy, self.declared = weights, policy, declared
 
     def pair(self, symbol: str, end: int, account: dict[str, float]) -> dict[str, Any]:
         """The window of candles whose newest is `end`, and what the batch path says of it."""
@@ -185,7 +196,7 @@ class _World:
 
     def _scaled(self, symbol: str, name: str) -> NDArray[np.float32]:
         scaler = self.scalers[name]
-        return scaler.transform(self.features[symbol][:, table.positions(scaler.columns)])
+        return scaler.transform(self.features[symbol][:, table.positions(scaler.columns, self.declared)])
 
     def _account(self, symbol: str, end: int, state: dict[str, float]) -> NDArray[np.float64]:
         close = np.array(self.history[symbol]["close"])
@@ -209,10 +220,25 @@ class _World:
         return account_features(account, price, sigma, rates[-1], terms_of(CONFIG.backtest))
 
 
-def _features(found: Mapping[str, list[float | None]]) -> NDArray[np.float64]:
-    bars = {name: np.array(values, dtype=np.float64) for name, values in found.items() if name != "timestamp"}
-    times = np.array(found["timestamp"], dtype="datetime64[ms]")
-    return table.build(bars, times, CONFIG.features)
+def context(
+    symbol: str, asked: FeatureParams, history: Mapping[str, Any], end: int = 699
+) -> dict[str, dict[str, list[float | None]]]:
+    """What a request for `symbol` brings of other symbols: 120 closes up to candle `end`."""
+    return {
+        name: {column: history[name][column][end - 119 : end + 1] for column in ("timestamp", "close")}
+        for name in among.needed(asked.context, symbol)
+    }
+
+
+def _features(symbol: str, history: Mapping[str, Any], asked: FeatureParams) -> NDArray[np.float64]:
+    times = {name: np.array(found["timestamp"], dtype="datetime64[ms]") for name, found in history.items()}
+    bars = {
+        name: np.array(values, dtype=np.float64)
+        for name, values in history[symbol].items()
+        if name != "timestamp"
+    }
+    peers = {name: Peer(times[name], np.array(found["close"])) for name, found in history.items()}
+    return table.build(bars, times[symbol], asked, Context(symbol, peers))
 
 
 def _softmax(z: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -39,12 +39,16 @@ def test_figures_have_the_names_the_gate_reads(found: dict[str, Any]) -> None:
     assert set(found) == {
         "prediction", "trading", "baselines", "folds", "ceiling", "bars", "start", "end",
     }  # fmt: skip
-    for name in ("f1_macro", "direction_accuracy", "ic", "accuracy_minus_majority"):
+    for name in (
+        "f1_macro", "balanced_accuracy", "direction_accuracy", "ic", "ic_within_year", "log_loss",
+        "ece_interval", "accuracy_minus_majority",
+    ):  # fmt: skip
         assert set(found["prediction"][name]) == {"value", "low", "high"}
     for name in ("f1_minus_volatility_only", "f1_minus_lightgbm"):
         assert set(found["prediction"][name]) == {"value", "low", "high"}
     for name in (
-        "f1_sell", "f1_hold", "f1_buy", "accuracy", "balanced_accuracy", "f1_volatility_only", "ece",
+        "f1_sell", "f1_hold", "f1_buy", "accuracy", "f1_volatility_only",
+        "ece", "ece_sell", "ece_hold", "ece_buy",
         "share_sell", "share_hold", "share_buy", "null_f1", "null_direction", "chance_f1",
     ):  # fmt: skip
         assert np.isfinite(found["prediction"][name])
@@ -145,7 +149,7 @@ def test_a_rivals_threshold_does_not_depend_on_the_embargo(walked: Any) -> None:
     signal = (rows["committee_buy"] - rows["committee_sell"]).to_numpy(np.float64)
     embargo = rows[c.TIMESTAMP].between(laid[1].train_end, laid[1].test_start, inclusive="left").to_numpy()
     calm, loud = (
-        backtest._threshold_rule(found, rows, whole, laid, court)
+        backtest.threshold_rule(found, rows, whole, laid, court)
         for found in (signal, np.where(embargo, 9.0, signal))
     )
     first = rows.loc[rows[c.FOLD] > 0, c.FOLD].to_numpy() == 1
@@ -160,6 +164,7 @@ def test_plots_are_tables_and_pictures(walked: Any, track: pd.DataFrame) -> None
         "equity.png",
         "confusion.csv",
         "confusion.png",
+        "reliability.png",
     }
     calls = pd.read_csv(folder / "confusion.csv")
     assert list(calls) == ["actual", "predicted"]

@@ -10,8 +10,9 @@ import pytest
 
 from tests.registry.evidence import metrics, track
 from tests.serve import tiny
+from tests.stages.fold_scalers import write_scalers
 from xrl import columns
-from xrl.config import Config
+from xrl.config import Config, ContextParams, ExtraFeature
 from xrl.env.observation import observation_width
 from xrl.errors import BundleError, DataError, ExportError
 from xrl.experts import storage
@@ -21,6 +22,7 @@ from xrl.features import scaling
 from xrl.paths import Paths
 from xrl.registry.bundle import open_bundle
 from xrl.serve.predictor import load
+from xrl.serve.sources import Others
 from xrl.stages import bundle, features, golden, labels
 
 pytestmark = pytest.mark.slow  # imports TensorFlow and converts four models
@@ -84,15 +86,20 @@ def write_track(paths: Paths, bars: pd.DataFrame) -> None:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Paths:
+    return finish(tmp_path_factory.mktemp("checkout"), CONFIG)
+
+
+def finish(folder: Path, config: Config) -> Paths:
     """A folder in which every stage before `bundle` has left its files, and `bundle` has run."""
-    paths = Paths(tmp_path_factory.mktemp("checkout"))
+    paths = Paths(folder)
     bars = write_bars(paths)
-    features.run(CONFIG, paths)
-    labels.run(CONFIG, paths)
+    features.run(config, paths)
+    labels.run(config, paths)
+    write_scalers(paths)
     write_refit(paths)
     write_track(paths, bars)
     paths.dvc_lock.write_text("stages:\n  features:\n    outs: [{path: stages/features, md5: abc.dir}]\n")
-    bundle.run(CONFIG, paths)
+    bundle.run(config, paths)
     return paths
 
 
@@ -104,6 +111,30 @@ def test_the_server_answers_as_keras_did_on_the_whole_history(finished: Paths) -
     assert {len(pair["candles"]["close"]) for pair in golden_pairs} == {tiny.REQUIRED_BARS}
     assert None in golden_pairs[0]["candles"]["funding_rate"]
     assert {pair["account"]["exposure"] for pair in golden_pairs} >= {0.0, 0.97}
+
+
+def test_other_symbols_and_users_columns_reach_the_server(tmp_path: Path) -> None:
+    """The stage replays its golden pairs, candles of the other symbol and `ta` included, before it writes."""
+    roc = ExtraFeature(
+        name="roc_12",
+        ta="momentum.ROCIndicator",
+        output="roc",
+        inputs=("close",),
+        params={"window": 12},
+        group="indicator",
+        window=13,
+        warmup=12,
+    )
+    context = ContextParams(lead="BTCUSDT", market=tiny.SYMBOLS)
+    asked = _BASE.features.model_copy(update={"context": context, "extra": (roc,)})
+    paths = finish(tmp_path, CONFIG.model_copy(update={"features": asked}))
+    predictor = load(paths.bundle)
+    assert (predictor.needs.context, predictor.needs.context_bars) == (("BTCUSDT", "ETHUSDT"), 120)
+    for pair in open_bundle(paths.bundle).json("golden.json")["pairs"]:
+        [(other, sent)] = pair["context"].items()
+        assert {pair["symbol"], other} == set(tiny.SYMBOLS)
+        assert (len(sent["close"]), sent["timestamp"][-1]) == (120, pair["candles"]["timestamp"][-1])
+    assert "roc_12" in json.loads((paths.bundle / "scaler_indicator.json").read_text())["columns"]
 
 
 def test_running_again_gives_the_identical_digest(finished: Paths, tmp_path: Path) -> None:
@@ -123,6 +154,13 @@ def test_it_carries_lineage_track_figures_and_distributions(finished: Paths) -> 
     assert lineage["git_commit"] is None  # the folder is no checkout
     assert lineage["samples"] > 1000
     assert found.json("metrics.json")["refit"]["rank_correlation"] == 0.7
+    causality = found.json("metrics.json")["causality"]
+    assert (causality["difference"], causality["scaler_difference"], causality["reaching_labels"]) == (
+        0,
+        0,
+        0,
+    )
+    assert causality["bars"] > 4 * 2 * 440
     grids = found.json("labels.json")["percentiles"]
     assert {name: len(grid) for name, grid in grids.items()} == {
         "confidence": 101,
@@ -168,3 +206,13 @@ def test_golden_rows_have_an_unbroken_history_and_are_drawn_by_seed(finished: Pa
         assert window["timestamp"].diff().dropna().eq(pd.Timedelta(hours=1)).all()
     with pytest.raises(DataError, match="golden pairs need as many bars with 2000 consecutive bars"):
         golden.choose_rows(gapped, 2000, 1, seed=0)
+
+
+def test_golden_rows_have_the_other_symbols_candles_too(finished: Paths) -> None:
+    """ETHUSDT lacks hour 600 (row 1700): no hour of BTCUSDT is chosen until 120 have come again."""
+    bars = pd.read_parquet(finished.bars).drop(index=[1700]).reset_index(drop=True)
+    rows = golden.choose_rows(bars, 440, 100, 3, Others(("ETHUSDT",), 120))
+    hour = (bars["timestamp"] - bars["timestamp"].min()) // pd.Timedelta(hours=1)
+    chosen = hour[rows[bars["symbol"].iloc[rows] == "BTCUSDT"]]
+    assert len(chosen) and not chosen.between(600, 719).any()
+    assert (chosen < 600).any() and (chosen > 719).any()

@@ -59,8 +59,8 @@ def paths(tmp_path_factory, config) -> Paths:
     made.feature_spec.write_text(json.dumps(spec))
     labels.to_parquet(made.labels)
     laid = folds.walk_forward(START, START + HOUR * BARS, HOUR, config.labels)
-    fitted = folds.fit_cuts(labels, laid, config.labels.percentiles)
-    folds.save(made.folds, fitted, folds.refit_span(labels, config.labels.percentiles))
+    fitted = folds.fit_cuts(labels, laid, config.labels)
+    folds.save(made.folds, fitted, folds.refit_span(labels, config.labels))
     return made
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from xrl import columns
-from xrl.config import Config, load_config
+from xrl.config import Config, ContextParams, ExtraFeature, load_config
 from xrl.errors import DataError
 from xrl.features import table
 from xrl.paths import Paths
@@ -50,10 +50,11 @@ def test_every_bar_of_every_symbol_has_its_features_in_the_order_of_the_snapshot
     expected = table.build(own, own[columns.TIMESTAMP], config.features)
     names = [column["name"] for column in spec["columns"]]
     assert list(frame) == [columns.SYMBOL, columns.TIMESTAMP, *names]
-    found = frame.loc[frame[columns.SYMBOL] == "BTCUSDT", names].to_numpy()
-    np.testing.assert_array_equal(found, expected[:, table.positions(names)])
+    live = [name for name in names if name not in {column["name"] for column in spec["left_out"]}]
+    found = frame.loc[frame[columns.SYMBOL] == "BTCUSDT", live].to_numpy()
+    np.testing.assert_array_equal(found, expected[:, table.positions(live)])
     assert spec["schema"] == table.schema_hash(names)
-    assert spec["required_bars"] == 440
+    assert spec["required_bars"] == table.required_bars(config.experts.window_bars)
 
 
 def test_constant_flags_are_left_out_and_listed(config, tmp_path):
@@ -99,8 +100,91 @@ def test_the_same_snapshot_gives_the_same_bytes(config, tmp_path):
 def test_a_history_within_the_warm_up_is_refused(config, tmp_path):
     paths = Paths(tmp_path)
     snapshot(paths, hours=120)
-    with pytest.raises(DataError, match="past the warm-up of 95 bars"):
+    with pytest.raises(DataError, match="past the warm-up of 96 bars"):
         features.run(config, paths)
+
+
+def asked(config: Config, **changes: object) -> Config:
+    return config.model_copy(update={"features": config.features.model_copy(update=changes)})
+
+
+LEAD = ContextParams(lead="BTCUSDT", market=("BTCUSDT", "SOLUSDT"))
+
+
+def test_other_symbols_are_joined_by_time(config, tmp_path):
+    """BTCUSDT begins a day earlier: SOLUSDT's bars find the lead's of the same hour."""
+    paths = Paths(tmp_path)
+    bars = snapshot(paths)
+    late = bars[columns.TIMESTAMP] >= pd.Timestamp("2025-01-02", tz="UTC")
+    bars = bars[late | (bars[columns.SYMBOL] == "BTCUSDT")]
+    bars.to_parquet(paths.bars, index=False)
+    config = asked(config, context=LEAD)
+    features.run(config, paths)
+    frame, spec = written(paths)
+    own, lead = (frame[frame[columns.SYMBOL] == name].set_index("timestamp") for name in SYMBOLS)
+    both = own.index[200:]
+    np.testing.assert_allclose(own.loc[both, "lead_return_6"], lead.loc[both, "return_6"], atol=1e-9)
+    assert (lead["lead_beta"][100:] == 1).all()
+    assert set(own.loc[both, "market_rank_24"]) == {0.0, 1.0}
+    assert {c["name"] for c in spec["left_out"]} >= {"lead_available", "market_available"}  # never down
+
+
+def test_a_lead_that_begins_late_takes_its_columns_out_of_the_run(config, tmp_path, caplog):
+    paths = Paths(tmp_path)
+    bars = snapshot(paths)
+    early = bars[columns.TIMESTAMP] < pd.Timestamp("2025-01-14", tz="UTC")
+    bars[~(early & (bars[columns.SYMBOL] == "BTCUSDT"))].to_parquet(paths.bars, index=False)
+    features.run(asked(config, context=LEAD), paths)
+    frame, spec = written(paths)
+    assert not any(name.startswith("lead") for name in frame)
+    left_out = {column["name"]: column["reason"] for column in spec["left_out"]}
+    assert "`lead` is available on" in left_out["lead_beta"]
+    assert "left out, `lead` is available on" in caplog.text
+
+
+def test_a_lead_outside_the_snapshot_is_refused(config, tmp_path):
+    paths = Paths(tmp_path)
+    snapshot(paths)
+    with pytest.raises(
+        DataError, match=r"names ETHUSDT, not in the snapshot of SOLUSDT, BTCUSDT.*leave it out"
+    ):
+        features.run(asked(config, context=ContextParams(lead="ETHUSDT", market=())), paths)
+
+
+ROC = ExtraFeature(
+    name="roc_12",
+    ta="momentum.ROCIndicator",
+    output="roc",
+    inputs=("close",),
+    params={"window": 12},
+    group="indicator",
+    window=13,
+    warmup=12,
+)
+
+
+def test_a_users_column_is_tried_and_built(config, tmp_path):
+    paths = Paths(tmp_path)
+    bars = snapshot(paths)
+    config = asked(config, extra=(ROC,))
+    features.run(config, paths)
+    frame, spec = written(paths)
+    close = bars[bars[columns.SYMBOL] == "BTCUSDT"]["close"].to_numpy()
+    found = frame[frame[columns.SYMBOL] == "BTCUSDT"]["roc_12"].to_numpy()
+    np.testing.assert_allclose(found[12:], 100 * (close[12:] / close[:-12] - 1))
+    described = spec["columns"][-1]
+    assert (described["name"], described["groups"]) == ("roc_12", ["indicator"])
+    declared = table.declared(config.features)
+    assert spec["schema"] == table.schema_hash([c["name"] for c in spec["columns"]], declared)
+
+
+def test_a_users_column_that_is_not_as_declared_stops_the_stage(config, tmp_path):
+    paths = Paths(tmp_path)
+    snapshot(paths)
+    short = ROC.model_copy(update={"window": 12, "warmup": 11})
+    with pytest.raises(DataError, match="feature `roc_12`: it"):
+        features.run(asked(config, extra=(short,)), paths)
+    assert not paths.features.exists()
 
 
 def test_without_a_snapshot_the_error_names_the_command(config, tmp_path):

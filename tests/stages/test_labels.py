@@ -10,7 +10,7 @@ from xrl import columns
 from xrl.config import Config, load_config
 from xrl.errors import ConfigError, DataError
 from xrl.labels import folds
-from xrl.labels.outcomes import classify
+from xrl.labels.classes import classes
 from xrl.paths import Paths
 from xrl.stages import labels
 
@@ -29,9 +29,9 @@ def snapshot(paths: Paths, hours: int = 1500, still: bool = False) -> pd.DataFra
     for symbol in ("SOLUSDT", "BTCUSDT"):
         steps = rng.normal(0, 0.0 if still else 0.01, hours)
         time = pd.date_range(START, periods=hours, freq="h", unit="ms")
-        parts.append(
-            pd.DataFrame({"symbol": symbol, "timestamp": time, "close": 100 * np.exp(np.cumsum(steps))})
-        )
+        close = 100 * np.exp(np.cumsum(steps))
+        prices = {"high": close * 1.001, "low": close / 1.001, "close": close}
+        parts.append(pd.DataFrame({"symbol": symbol, "timestamp": time, **prices}))
     bars = pd.concat(parts, ignore_index=True)
     paths.bars.parent.mkdir(parents=True, exist_ok=True)
     bars.to_parquet(paths.bars, index=False)
@@ -62,8 +62,8 @@ def test_folds_cover_the_history_and_classes_are_thirds_in_training(config, tmp_
     assert [fold.index for fold in laid] == list(config.labels.folds)
     assert laid[-1].test_end == START + pd.Timedelta(hours=1500)
     for fold in laid:
-        score = table["score"].to_numpy()[folds.train_mask(table, fold)]
-        shares = np.bincount(classify(score, fold.cut_low, fold.cut_high)) / len(score)
+        found = classes(table[folds.train_mask(table, fold)], fold)
+        shares = np.bincount(found) / len(found)
         np.testing.assert_allclose(shares, [0.33, 0.34, 0.33], atol=0.002)
     assert refit.train_end == table["label_end"].max()
     assert json.loads(paths.label_report.read_text())[0]["train"]["hold"] == pytest.approx(0.34, abs=0.002)

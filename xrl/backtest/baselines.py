@@ -4,6 +4,7 @@ Enters: a panel, signals, a policy's own targets. Leaves: target exposures and S
 pays what the policy pays, through the same account step.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -84,6 +85,34 @@ def choose_threshold(signal: NDArray[np.float64], court: Court) -> float:
         if sharpe > best_sharpe:
             best, best_sharpe = threshold, sharpe
     return best
+
+
+def quantile_thresholds(
+    signal: NDArray[np.float64],
+    fold: NDArray[np.integer],
+    known: Mapping[int, NDArray[np.bool_]],
+    share: float,
+) -> NDArray[np.float64]:
+    """Each row's threshold where it is always the same quantile of what was seen before; infinite in others.
+
+    Args:
+        signal: P(BUY) - P(SELL). (rows,)
+        fold: of each row. (rows,)
+        known: per fold the rows that were known when it began. (rows,) each
+        share: quantile of the signal's size.
+    """
+    threshold = np.full(len(signal), np.inf)
+    for number, rows in known.items():
+        threshold[fold == number] = np.quantile(np.abs(signal[rows]), share)
+    return threshold
+
+
+def late(targets: NDArray[np.float64], panel: Panel, bars: int = 1) -> NDArray[np.float64]:
+    """The same targets decided `bars` later, flat until then. (rows,)"""
+    moved = np.zeros(len(targets))
+    for start, end in zip(panel.starts, panel.ends):
+        moved[start + bars : end] = targets[start : max(end - bars, start)]
+    return moved
 
 
 @njit

@@ -1,11 +1,11 @@
 """The best that can be done in the planted world: what the rule that knows the latent state calls and holds.
 
-Enters: matured bars with their labels' cut-offs, the bars to trade, the world's seed. Leaves: F1 macro and
-direction accuracy, by the same metrics as any model, and target exposures, which a `Court` trades as it does
-any baseline's. The class rule calls the class whose probability stands highest above its base rate (which
-favours F1 macro); the trading rule goes 1x with the expected return once that exceeds three round trips of
-costs and leaves when less than half a round trip is left (best of a small grid over three seeds; the Sharpe
-is flat around it).
+Enters: matured bars with the returns that bound their classes, the bars to trade, the world's seed. Leaves:
+F1 macro and direction accuracy, by the same metrics as any model, and target exposures, which a `Court`
+trades as it does any baseline's. The class rule calls the class whose probability stands highest above its
+base rate (which favours F1 macro); the trading rule goes 1x with the expected return once that exceeds three
+round trips of costs and leaves when less than half a round trip is left (best of a small grid over three
+seeds; the Sharpe is flat around it).
 """
 
 from typing import Final, NamedTuple
@@ -25,8 +25,8 @@ from xrl.sandbox.worlds import Oracle, oracle
 
 Array = NDArray[np.float64]
 
-CUT_LOW: Final = "cut_low"
-CUT_HIGH: Final = "cut_high"
+RETURN_LOW: Final = "return_low"  # SELL below this forward return
+RETURN_HIGH: Final = "return_high"  # BUY above this one
 _ENTER_ROUND_TRIPS, _LEAVE_ROUND_TRIPS = 3.0, 0.5
 
 
@@ -41,8 +41,8 @@ def class_scores(rows: pd.DataFrame, seed: int, horizon_bars: int) -> ClassScore
     """Score the optimal class rule of the planted world.
 
     Args:
-        rows: symbol, timestamp, label (the true class), forward_return, volatility and the cuts of its fold,
-            of every matured test bar.
+        rows: symbol, timestamp, label (the true class), forward_return and the returns that bound HOLD, of
+            every matured test bar.
         seed: of the world (`market.world_seed`).
         horizon_bars: of the labels.
     """
@@ -88,10 +88,9 @@ def _oracle(rows: pd.DataFrame, seed: int, horizon_bars: int) -> Oracle:
 
 def _classes(rows: pd.DataFrame, knows: Oracle) -> NDArray[np.int64]:
     """Class with the largest P(class | state) / P(class) under a Gaussian forward return; (n,)."""
-    volatility = rows[c.VOLATILITY].to_numpy(np.float64)
     below_low, below_high = (
-        ndtr((rows[cut].to_numpy(np.float64) * volatility - knows.expected_return) / knows.deviation)
-        for cut in (CUT_LOW, CUT_HIGH)
+        ndtr((rows[bound].to_numpy(np.float64) - knows.expected_return) / knows.deviation)
+        for bound in (RETURN_LOW, RETURN_HIGH)
     )
     chances = np.stack([below_low, below_high - below_low, 1 - below_high], axis=1)  # (n, 3)
     return np.asarray((chances / chances.mean(axis=0)).argmax(axis=1), dtype=np.int64)

@@ -17,7 +17,8 @@ from xrl import columns
 from xrl.backtest import portfolio
 from xrl.backtest.portfolio import Grid
 from xrl.backtest.replay import Replay
-from xrl.evaluation import metrics, significance, summary
+from xrl.evaluation import calibration, metrics, significance, summary
+from xrl.evaluation.calibration import Reliability
 from xrl.evaluation.summary import Predictions
 
 Array = NDArray[np.float64]
@@ -39,6 +40,14 @@ def predictions_of(rows: pd.DataFrame, model: str) -> Predictions:
         forward_return=matured[columns.FORWARD_RETURN].to_numpy(np.float64),
         score=matured[columns.SCORE].to_numpy(np.float64),
     )
+
+
+def reliability_of(rows: pd.DataFrame, model: str) -> dict[str, Reliability]:
+    """What `model` said against what came true: of its top label, and of each class. Rows as above."""
+    p = predictions_of(rows, model)
+    events = {"top label": calibration.top_label(p.probabilities, p.truth)}
+    events |= {name: (p.probabilities[:, k], p.truth == k) for k, name in enumerate(columns.CLASSES)}
+    return {name: calibration.reliability(*event) for name, event in events.items()}
 
 
 def prediction_section(rows: pd.DataFrame, min_shift_bars: int, draws: int, seed: int) -> dict[str, Any]:

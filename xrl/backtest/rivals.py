@@ -16,8 +16,8 @@ from xrl import columns
 from xrl.experts import boosted, linear
 from xrl.features import scaling
 from xrl.labels import folds as spans
+from xrl.labels.classes import classes
 from xrl.labels.folds import Fold
-from xrl.labels.outcomes import classify
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ def rival_probabilities(
     for fold in laid:
         train = spans.train_mask(labels, fold) & known
         scaler = scaling.fit(matrix[train], names)
-        truth = classify(labels.loc[train, columns.SCORE].to_numpy(np.float64), fold.cut_low, fold.cut_high)
+        truth = classes(labels[train], fold)
         rows = np.flatnonzero(keys[columns.FOLD].to_numpy() == fold.index)
         train_x = scaler.transform(matrix[train])
         test_x = np.nan_to_num(scaler.transform(matrix[at[rows]]))

@@ -5,6 +5,8 @@ Temperature scaling divides log-probabilities by one number fitted by maximum li
 not trained on. Source: Guo et al. (2017).
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
@@ -57,7 +59,12 @@ def apply(probabilities: Array, temperature: float) -> Array:
 
 def log_loss(probabilities: Array, truth: NDArray[np.integer]) -> float:
     """Mean negative log-likelihood in nats a bar."""
-    return float(-_logits(probabilities)[np.arange(len(truth)), truth].mean())
+    return float(log_losses(probabilities, truth).mean())
+
+
+def log_losses(probabilities: Array, truth: NDArray[np.integer]) -> Array:
+    """Negative log-likelihood of each bar in nats; (n, classes), (n,) -> (n,)."""
+    return np.asarray(-_logits(probabilities)[np.arange(len(truth)), truth])
 
 
 def expected_calibration_error(probabilities: Array, truth: NDArray[np.integer], bins: int = BINS) -> float:
@@ -65,13 +72,57 @@ def expected_calibration_error(probabilities: Array, truth: NDArray[np.integer],
 
     Source: Naeini et al. (2015). 0 for no rows.
     """
-    if not len(truth):
-        return 0.0
-    confidence = probabilities.max(axis=1)
-    right = (probabilities.argmax(axis=1) == truth).astype(np.float64)
-    cell = np.minimum((confidence * bins).astype(np.int64), bins - 1)
-    gap = np.bincount(cell, weights=right - confidence, minlength=bins)
-    return float(np.abs(gap).sum() / len(truth))
+    return _error(reliability(*top_label(probabilities, truth), bins))
+
+
+def class_calibration_error(
+    probabilities: Array, truth: NDArray[np.integer], called: int, bins: int = BINS
+) -> float:
+    """The same gap between the probability of the class `called` and how often it came true.
+
+    Source: Kull et al. (2019), class-wise. 0 for no rows.
+    """
+    return _error(reliability(probabilities[:, called], truth == called, bins))
+
+
+class Reliability(NamedTuple):
+    """What was said and what came true in each equal-width bin, each (bins,); 0 in an empty bin."""
+
+    rows: NDArray[np.int64]
+    said: Array  # mean probability
+    came_true: Array  # share of rows
+
+
+def top_label(probabilities: Array, truth: NDArray[np.integer]) -> tuple[Array, NDArray[np.bool_]]:
+    """The largest probability of each row and whether that class came true, (n,) each."""
+    return probabilities.max(axis=1, initial=0.0), probabilities.argmax(axis=1) == truth
+
+
+def reliability(said: Array, came_true: NDArray[np.bool_], bins: int = BINS) -> Reliability:
+    """The reliability diagram of one event's probability.
+
+    Args:
+        said: (n,) probabilities.
+        came_true: (n,).
+        bins: of equal width over 0..1.
+    """
+    cell = bins_of(said, bins)
+    rows = np.bincount(cell, minlength=bins)
+    some = np.maximum(rows, 1)
+    return Reliability(
+        rows,
+        np.bincount(cell, weights=said, minlength=bins) / some,
+        np.bincount(cell, weights=came_true.astype(np.float64), minlength=bins) / some,
+    )
+
+
+def bins_of(said: Array, bins: int = BINS) -> NDArray[np.int64]:
+    """The equal-width bin of each probability, (n,)."""
+    return np.minimum((said * bins).astype(np.int64), bins - 1)
+
+
+def _error(found: Reliability) -> float:
+    return float(found.rows @ np.abs(found.came_true - found.said) / max(found.rows.sum(), 1))
 
 
 def _logits(probabilities: Array) -> Array:

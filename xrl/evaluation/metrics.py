@@ -118,6 +118,33 @@ def information_coefficient(signal: Array, score: Array) -> float:
     return float(a @ b / scale) if scale > 0 else float("nan")
 
 
+def ranks_within(values: Array, group: NDArray[np.integer]) -> Array:
+    """Ranks in (0, 1) among the rows of the same group; (n,) -> (n,).
+
+    Args:
+        values: (n,).
+        group: (n,) any integers, e.g. years.
+    """
+    found = np.empty(len(values))
+    for own in (group == number for number in np.unique(group)):
+        found[own] = ranks(values[own])
+    return found
+
+
+def years(timestamp: NDArray[np.datetime64]) -> NDArray[np.int64]:
+    """Calendar years UTC; (n,) -> (n,)."""
+    return np.asarray(timestamp.astype("datetime64[Y]").astype(np.int64) + 1970)
+
+
+def yearly_information_coefficient(signal: Array, score: Array, year: NDArray[np.integer]) -> float:
+    """Correlation of ranks taken within each year; NaN if one side is constant.
+
+    Pooled ranks reward a model that foresees which years move most; these do not.
+    """
+    _same_length(signal, score)
+    return information_coefficient(ranks_within(signal, year), ranks_within(score, year))
+
+
 def daily_returns(timestamp: NDArray[np.datetime64], equity: Array) -> Array:
     """Simple returns from one UTC day's last equity to the next; the first bar's equity is the base.
 

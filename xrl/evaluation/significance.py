@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xrl.errors import DataError
-from xrl.evaluation import metrics
+from xrl.evaluation import calibration, metrics
 from xrl.evaluation.metrics import Array
 
 #: A statistic of sums: (..., k) -> (...).
@@ -31,6 +31,15 @@ class Interval(NamedTuple):
     value: float
     low: float
     high: float
+
+
+class PairedTest(NamedTuple):
+    """A difference with its 95 % interval, and how often luck alone would put it as far from zero."""
+
+    value: float
+    low: float
+    high: float
+    p: float
 
 
 def week_index(timestamp: NDArray[np.datetime64]) -> NDArray[np.int64]:
@@ -54,14 +63,33 @@ def confusion_sums(
     return np.bincount(cell, minlength=count * 9).reshape(count, 9).astype(np.float64)
 
 
-def rank_sums(signal: Array, score: Array, block: NDArray[np.int64]) -> Array:
+def rank_sums(
+    signal: Array, score: Array, block: NDArray[np.int64], year: NDArray[np.integer] | None = None
+) -> Array:
     """Per block n, sum a, sum b, sum aa, sum bb, sum ab of the ranks over all blocks: (blocks, 6).
 
-    Ranks are taken once over everything, so a draw's correlation of them differs from Spearman's of the draw
-    by a smooth monotone re-ranking only.
+    Ranks are taken once, over everything or within each year, so a draw's correlation of them differs from
+    Spearman's of the draw by a smooth monotone re-ranking only.
     """
-    a, b = metrics.ranks(signal), metrics.ranks(score)
+    if year is None:
+        a, b = metrics.ranks(signal), metrics.ranks(score)
+    else:
+        a, b = metrics.ranks_within(signal, year), metrics.ranks_within(score, year)
     return block_sums(np.stack([np.ones_like(a), a, b, a * a, b * b, a * b], axis=-1), block)
+
+
+def gap_sums(said: Array, came_true: NDArray[np.bool_], block: NDArray[np.int64]) -> Array:
+    """Per block the rows, then of each bin of `said` the sum of `came_true - said`: (blocks, 1 + bins)."""
+    count = int(block.max()) + 1 if len(block) else 0
+    cell = block * calibration.BINS + calibration.bins_of(said)
+    gaps = np.bincount(cell, weights=came_true - said, minlength=count * calibration.BINS)
+    rows = np.bincount(block, minlength=count)
+    return np.concatenate([rows[:, None], gaps.reshape(count, calibration.BINS)], axis=1)
+
+
+def calibration_error(sums: Array) -> Array:
+    """Expected calibration error from `gap_sums`, 0 for no rows; (..., 1 + bins) -> (...)."""
+    return np.asarray(np.abs(sums[..., 1:]).sum(axis=-1) / np.maximum(sums[..., 0], 1.0))
 
 
 def correlation(sums: Array) -> Array:
@@ -109,6 +137,16 @@ def interval(statistic: Statistic, sums: Array, draws: int, seed: int, level: fl
     return _interval(float(statistic(sums.sum(axis=0))), bootstrap(statistic, sums, draws, seed), level)
 
 
+def unbiased_interval(statistic: Statistic, sums: Array, draws: int, seed: int) -> Interval:
+    """Interval of a distance from 0 such as a calibration error, whose every resample lies too far out.
+
+    A sum of absolute gaps grows with any noise, so resampling adds to it; the draws are moved back by their
+    mean excess and cut off at 0. Arguments as in `bootstrap`.
+    """
+    value, drawn = float(statistic(sums.sum(axis=0))), bootstrap(statistic, sums, draws, seed)
+    return _interval(value, np.maximum(drawn - (drawn.mean() - value), 0.0), 0.95)
+
+
 def paired(
     ours: Statistic, theirs: Statistic, sums: Array, rival: Array, draws: int, seed: int, level: float = 0.95
 ) -> Interval:
@@ -120,12 +158,35 @@ def paired(
         draws, seed: as in `bootstrap`.
         level: of the interval.
     """
+    difference, both = _difference(ours, theirs, sums, rival)
+    return interval(difference, both, draws, seed, level)
+
+
+def paired_test(
+    ours: Statistic, theirs: Statistic, sums: Array, rival: Array, draws: int, seed: int
+) -> PairedTest:
+    """Difference as in `paired`, with the two-sided p-value of "no difference".
+
+    The p-value is twice the share of draws on zero's other side, never below what `draws` can resolve.
+    """
+    difference, both = _difference(ours, theirs, sums, rival)
+    return of_draws(float(difference(both.sum(axis=0))), bootstrap(difference, both, draws, seed))
+
+
+def of_draws(value: float, draws: Array) -> PairedTest:
+    """The test of a difference whose bootstrap draws are known. (draws,)"""
+    beyond = min(float((draws <= 0).mean()), float((draws >= 0).mean()))
+    return PairedTest(*_interval(value, draws, 0.95), p=min(max(2.0 * beyond, 1.0 / len(draws)), 1.0))
+
+
+def _difference(ours: Statistic, theirs: Statistic, sums: Array, rival: Array) -> tuple[Statistic, Array]:
+    """The difference as one statistic, and the sums it is of."""
     width = sums.shape[1]
 
     def difference(both: Array) -> Array:
         return np.asarray(ours(both[..., :width]) - theirs(both[..., width:]))
 
-    return interval(difference, np.concatenate([sums, rival], axis=1), draws, seed, level)
+    return difference, np.concatenate([sums, rival], axis=1)
 
 
 def stationary_indices(

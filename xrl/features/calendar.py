@@ -7,10 +7,26 @@ bits.
 import numpy as np
 from numpy.typing import NDArray
 
+from xrl.features.feature import Feature, declare
 from xrl.features.rolling import Array
 
 WEEK_HOURS = 168
 AHEAD_BARS = 20
+
+
+def _known(name: str, unit: str, formula: str) -> Feature:
+    return declare(name, "PI", unit, (1, 0), "never", formula, "calendar")
+
+
+FEATURES: tuple[Feature, ...] = (
+    _known("hour_sin", "-1..1", "sine of the hour of day"),
+    _known("hour_cos", "-1..1", "cosine of the hour of day"),
+    _known("week_sin", "-1..1", "sine of the hour of week"),
+    _known("week_cos", "-1..1", "cosine of the hour of week"),
+    _known("week_sin_2", "-1..1", "its first overtone"),
+    _known("week_cos_2", "-1..1", "its first overtone"),
+    _known("weekend_ahead", "0..1", "share of Saturday and Sunday in the next 20 hours"),
+)
 _MONDAY = np.datetime64("1970-01-05T00", "h")
 
 

@@ -1,24 +1,23 @@
-"""Which columns a run can stand on: those whose inputs exist on enough training bars.
+"""Which columns a run can stand on: those whose inputs exist on enough training bars, and that move in them.
 
 Enters: feature matrices of training bars. Leaves: the columns left out, with the reason; and what takes their
 place where the observation needs them. A column that is mostly absent in training would flip in production,
-and so would an availability flag that never changes in training.
+and so would one that never changes in training, an availability flag or a pattern that never occurs.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xrl.features import table
+from xrl.features.feature import Feature
+from xrl.features.rolling import Array
 
-#: The flag that tells, bar by bar, whether an optional source was there.
-FLAGS: Mapping[str, str] = {
-    "taker": "taker_available",
-    "funding": "funding_available",
-    "open_interest": "open_interest_available",
-}
+#: A spread below this share of the largest magnitude is rounding: the column counts as constant.
+ROUNDING: Final = 1e-12
 
 
 @dataclass(frozen=True)
@@ -42,36 +41,52 @@ class LeftOut:
         return dict(self.__dict__)
 
 
-def left_out(training: NDArray[np.float64], min_coverage: float) -> tuple[LeftOut, ...]:
-    """Columns of `table.FEATURES` without enough coverage, and flags that are constant.
+def flags(features: Sequence[Feature] = table.FEATURES) -> dict[str, str]:
+    """Optional inputs and the column that tells, bar by bar, whether each was there."""
+    return {feature.source: feature.flag for feature in features if feature.flag}
+
+
+#: Those of the built-in columns.
+FLAGS: Mapping[str, str] = flags()
+
+
+def left_out(
+    training: NDArray[np.float64], min_coverage: float, features: Sequence[Feature] = table.FEATURES
+) -> tuple[LeftOut, ...]:
+    """Columns without enough coverage, and columns that are constant.
 
     Args:
-        training: (bars, len(FEATURES)) features of the training bars, at least one row.
+        training: (bars, len(features)) of the training bars, at least one row.
         min_coverage: smallest share of bars on which a column's source must be available.
+        features: columns of the table.
     """
+    position = {feature.name: j for j, feature in enumerate(features)}
     found = []
-    for source, flag in FLAGS.items():
-        share = float(np.mean(training[:, table.positions([flag])[0]]))
-        for column in table.FEATURES:
-            if column.source != source:
-                continue
-            if share < min_coverage:
-                reason = f"`{source}` is available on {share:.1%} of training bars, below {min_coverage:.0%}"
-            elif column.name == flag and share == 1.0:
-                reason = "constant in training"
-            else:
-                continue
-            found.append(LeftOut(column.name, share, reason, column.name in table.REQUIRED))
+    for feature, values in zip(features, training.T):
+        share = float(np.mean(training[:, position[feature.flag]])) if feature.flag else 1.0
+        if share < min_coverage:
+            reason = (
+                f"`{feature.source}` is available on {share:.1%} of training bars, below {min_coverage:.0%}"
+            )
+        elif _is_constant(values):
+            reason = "constant in training"
+        else:
+            continue
+        found.append(LeftOut(feature.name, share, reason, feature.name in table.REQUIRED))
     return tuple(found)
 
 
-def neutralise(matrix: NDArray[np.float64], names: Collection[str]) -> NDArray[np.float64]:
-    """Copy of `matrix` (bars, len(FEATURES)) with the left-out columns `names` held at their neutral 0.
+def _is_constant(values: Array) -> bool:
+    low, high = float(values.min()), float(values.max())
+    return high - low <= ROUNDING * max(abs(low), abs(high))
+
+
+def neutralise(matrix: NDArray[np.float64], positions: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Copy of `matrix` (bars, features) with the left-out columns at `positions` held at their neutral 0.
 
     Training, backtest and server all pass through here, so that a source that appears after training cannot
     move an input that the policy never saw move.
     """
     kept = matrix.copy()
-    if names:
-        kept[:, table.positions(sorted(names))] = 0.0
+    kept[:, positions] = 0.0
     return kept

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from xrl import columns
 from xrl.errors import DataError
-from xrl.features.rolling import Array, delay, rolling_rms
+from xrl.features.rolling import Array, delay, ratio, rolling_rms
 
 ATR_WINDOW = 14
 VOLATILITY_WINDOW = 60
@@ -47,10 +47,14 @@ class Inputs:
         return self.high - self.low
 
     @cached_property
+    def log_close(self) -> Array:
+        """Natural logarithm of the (scaled) close."""
+        return np.log(self.close)
+
+    @cached_property
     def log_return(self) -> Array:
         """One-bar log return of the close; NaN at the first bar."""
-        log_close = np.log(self.close)
-        return log_close - delay(log_close, 1)
+        return self.log_close - delay(self.log_close, 1)
 
     @cached_property
     def volatility(self) -> Array:
@@ -67,6 +71,10 @@ class Inputs:
         """ATR at or below this counts as none."""
         return self.close * FLAT
 
+    def in_atr(self, distance: Array) -> Array:
+        """A distance of prices in ATR; 0 where there is none."""
+        return ratio(distance, self.atr, undefined=0.0, floor=self.atr_floor)
+
 
 def inputs(bars: Mapping[str, NDArray[np.float64]] | pd.DataFrame, timestamps: object) -> Inputs:
     """Check one symbol's bars and bring the prices near 1.
@@ -78,7 +86,8 @@ def inputs(bars: Mapping[str, NDArray[np.float64]] | pd.DataFrame, timestamps: o
 
     Raises:
         DataError: a column is missing or of another length, a price is not a finite number above 0, high or
-            low does not enclose the bar, a volume is negative or NaN, or times do not increase.
+            low does not enclose the bar, a volume is negative or NaN, times do not increase, or a bar does
+            not open on the hour.
     """
     time = _times(timestamps)
     price = {name: _column(bars, name, len(time)) for name in columns.OHLCV}
@@ -130,6 +139,7 @@ def _check(price: Mapping[str, Array], time: NDArray[np.datetime64]) -> None:
     }
     if len(time) > 1:
         rules["times increase"] = np.concatenate([[True], time[1:] > time[:-1]])
+    rules["bars open on the hour, UTC"] = time == time.astype("datetime64[h]")
     for rule, kept in rules.items():
         if not kept.all():
             broken = np.flatnonzero(~kept)

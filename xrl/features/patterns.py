@@ -1,15 +1,14 @@
 """Shapes of single bars and of a few bars together. Enters: `Inputs`. Leaves: (n,) arrays.
 
-Shapes use the bars' own proportions and finite windows only. TA-Lib's candlestick functions compare with
-running averages whose rounding depends on where the history starts: at exact ties, frequent on tick grids, a
-serving window and the full history would disagree. Engulfing has no average and equals TA-Lib's (tested).
-Signs: +1 is the shape read as bullish, -1 its bearish mirror, 0 absent.
+Shapes use the bars' own proportions and finite windows only; those that compare with the bars before are in
+`candlesticks`. Signs: +1 is the shape read as bullish, -1 its bearish mirror, 0 absent.
 """
 
 import numpy as np
 import talib
 from numpy.typing import NDArray
 
+from xrl.features.feature import Feature, declare
 from xrl.features.inputs import Inputs
 from xrl.features.rolling import Array, delay, ratio, rolling_mean
 
@@ -17,6 +16,29 @@ DOJI_BODY = 0.1
 PIN_SHADOW = 0.6
 PIN_NOSE = 0.15
 STAR_BODY = 0.3
+
+_FLAT = "0 at zero spread"
+
+FEATURES: tuple[Feature, ...] = (
+    declare("close_position", "PIO", "0..1", (1, 0), "0.5 at zero spread", "(close - low) / (high - low)"),
+    declare("body_ratio", "P", "-1..1", (1, 0), _FLAT, "(close - open) / (high - low)"),
+    declare("upper_shadow", "P", "0..1", (1, 0), _FLAT, "(high - max(open, close)) / (high - low)"),
+    declare("lower_shadow", "P", "0..1", (1, 0), _FLAT, "(min(open, close) - low) / (high - low)"),
+    declare("doji", "P", "0 or 1", (1, 0), _FLAT, "Nison 1991: body at most a tenth of the range"),
+    declare("engulfing", "P", "-1, 0, 1", (2, 1), "never", "TA-Lib CDLENGULFING"),
+    declare(
+        "pin_bar", "P", "-1, 0, 1", (1, 0), _FLAT, "one shadow of 60 % at least, the other of 15 % at most"
+    ),
+    declare("inside_bar", "P", "0 or 1", (2, 1), "never", "Crabel 1990: within the previous range"),
+    declare("star", "P", "-1, 0, 1", (12, 11), "never", "Nison 1991, morning and evening star without gaps"),
+    declare("fractal", "P", "-1, 0, 1", (5, 4), "never", "Williams 1995, dated by the bar that confirms it"),
+    declare(
+        "range_position_24", "P", "0..1", (24, 23), "0.5 without a range", "close within the extremes of 24"
+    ),
+    declare(
+        "range_position_96", "P", "0..1", (96, 95), "0.5 without a range", "close within the extremes of 96"
+    ),
+)
 
 
 def patterns(x: Inputs) -> dict[str, Array]:

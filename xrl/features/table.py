@@ -1,152 +1,101 @@
 """The ordered list of features and the one builder that training, backtest and server share.
 
-Enters: one symbol's bars. Leaves: a matrix (bars, features), unscaled, NaN in warm-up only. Every value at
-bar t depends on bars up to t alone. Prices and amounts never enter as such: every column is scale free.
+Enters: one symbol's bars, and closes of the symbols declared as its context. Leaves: a matrix (bars,
+features), unscaled, NaN in warm-up only. Every value at bar t depends on bars up to t alone. Prices and
+amounts never enter as such: every column is scale free. Each column is declared beside its formula.
 """
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
 
 import numpy as np
 import pandas as pd
+from numba import njit
 from numpy.typing import NDArray
 
 from xrl import columns
 from xrl.config import FeatureParams
-from xrl.errors import DataError
-from xrl.features.calendar import calendar
-from xrl.features.flow import flow
-from xrl.features.indicators import indicators
-from xrl.features.inputs import inputs
-from xrl.features.patterns import patterns
-from xrl.features.regime import regime
-from xrl.features.rolling import Array
-from xrl.features.vsa import volume_spread
-
-GROUPS = ("pattern", "indicator", "policy")
-#: Bars after which Wilder's averages (14) and exponential ones (up to 26) have forgotten their start to 1e-9
-#: of the column's standard deviation; ADX averages an average.
-SETTLED, SETTLED_TWICE = 341, 381
-
-
-@dataclass(frozen=True)
-class Feature:
-    """One column of the table.
-
-    Attributes:
-        name: column name.
-        groups: who reads it, of `GROUPS`.
-        unit: unit or range of the unscaled value.
-        window: bars of history, the bar itself included, that fix the value to 1e-9 of its deviation.
-        warmup: leading bars of a history whose value is NaN.
-        nan: what stands where the definition fails or the input is absent.
-        source: columns or inputs it is made of; `taker`, `funding` and `open_interest` may be absent.
-    """
-
-    name: str
-    groups: frozenset[str]
-    unit: str
-    window: int
-    warmup: int
-    nan: str
-    source: str
-
-    def as_dict(self) -> dict[str, object]:
-        """JSON form, groups in the order of `GROUPS`."""
-        return {**self.__dict__, "groups": [group for group in GROUPS if group in self.groups]}
-
-
-def _feature(
-    name: str, groups: str, unit: str, window: int, warmup: int, nan: str, source: str = "price"
-) -> Feature:
-    readers = {"P": "pattern", "I": "indicator", "O": "policy"}
-    return Feature(name, frozenset(readers[letter] for letter in groups), unit, window, warmup, nan, source)
-
-
-#: Readers: P pattern expert, I indicator expert, O observation of the policy.
-FEATURES: tuple[Feature, ...] = (
-    # indicators
-    _feature("rsi", "I", "0..100", SETTLED, 14, "50 if the price stands still"),
-    _feature("stochrsi_k", "I", "0..1", SETTLED, 29, "0.5 if RSI stands still"),
-    _feature("stochrsi_d", "I", "0..1", SETTLED, 31, "0.5 if RSI stands still"),
-    _feature("williams_r", "I", "-100..0", 14, 13, "-50 without a range"),
-    _feature("cci", "I", "mean deviations / 0.015", 20, 19, "0 without deviation"),
-    _feature("mfi", "I", "0..100", 15, 14, "50 without flow", "price, volume"),
-    _feature("adx", "I", "0..100", SETTLED_TWICE, 27, "0 if the price stands still"),
-    _feature("di_difference", "I", "-100..100", SETTLED, 14, "0 if the price stands still"),
-    _feature("bollinger_position", "I", "bands, 0 lower, 1 upper", 20, 19, "0.5 without deviation"),
-    _feature("bollinger_width", "I", "share of the middle", 20, 19, "0 without deviation"),
-    _feature("atr_close", "I", "share of the close", SETTLED, 14, "never"),
-    _feature("macd_hist_atr", "I", "ATR", SETTLED, 33, "0 without ATR"),
-    _feature("ema_fast_atr", "I", "ATR", SETTLED, 14, "0 without ATR"),
-    _feature("ema_slow_atr", "I", "ATR", SETTLED, 25, "0 without ATR"),
-    _feature("sma_96_atr", "I", "ATR", SETTLED, 95, "0 without ATR"),
-    _feature("return_1", "PI", "60-bar volatilities", 61, 60, "0 if the price stands still"),
-    _feature("return_3", "PI", "60-bar volatilities", 61, 60, "0 if the price stands still"),
-    _feature("return_6", "PI", "60-bar volatilities", 61, 60, "0 if the price stands still"),
-    _feature("return_12", "PI", "60-bar volatilities", 61, 60, "0 if the price stands still"),
-    _feature("return_24", "PI", "60-bar volatilities", 61, 60, "0 if the price stands still"),
-    _feature(
-        "volatility_ratio", "PI", "12-bar over 60-bar volatility", 61, 60, "1 if the price stands still"
-    ),
-    # bars and patterns
-    _feature("close_position", "PIO", "0..1", 1, 0, "0.5 at zero spread"),
-    _feature("body_ratio", "P", "-1..1", 1, 0, "0 at zero spread"),
-    _feature("upper_shadow", "P", "0..1", 1, 0, "0 at zero spread"),
-    _feature("lower_shadow", "P", "0..1", 1, 0, "0 at zero spread"),
-    _feature("doji", "P", "0 or 1", 1, 0, "0 at zero spread"),
-    _feature("engulfing", "P", "-1, 0, 1", 2, 1, "never"),
-    _feature("pin_bar", "P", "-1, 0, 1", 1, 0, "0 at zero spread"),
-    _feature("inside_bar", "P", "0 or 1", 2, 1, "never"),
-    _feature("star", "P", "-1, 0, 1", 12, 11, "never"),
-    _feature("fractal", "P", "-1, 0, 1", 5, 4, "never"),
-    _feature("range_position_24", "P", "0..1", 24, 23, "0.5 without a range"),
-    _feature("range_position_96", "P", "0..1", 96, 95, "0.5 without a range"),
-    # volume spread analysis
-    _feature("spread_atr", "PIO", "ATR", SETTLED, 14, "0 without ATR"),
-    _feature("volume_ratio", "IO", "20-bar means", 20, 19, "1 without volume", "volume"),
-    _feature("buying_climax", "IO", "0 or 1", 20, 19, "never", "price, volume"),
-    _feature("selling_climax", "IO", "0 or 1", 20, 19, "never", "price, volume"),
-    _feature("narrow_spread_high_volume", "I", "0 or 1", 20, 19, "never", "price, volume"),
-    _feature("low_volume_test", "I", "0 or 1", 20, 19, "never", "price, volume"),
-    _feature("effort_result", "IO", "-1..1", SETTLED, 19, "0 without spread and volume", "price, volume"),
-    _feature("vsa_signal", "IO", "-1..1", 20, 19, "never", "price, volume"),
-    _feature("volume_node_distance", "I", "ATR", SETTLED, 14, "0 without ATR", "price, volume"),
-    # volume, taker flow, funding, open interest
-    _feature("volume_trend", "I", "0..1", 60, 59, "0.5 without volume", "volume"),
-    _feature("volume_return_12", "I", "60-bar volatilities", 61, 60, "0 without volume", "price, volume"),
-    _feature("volume_return_24", "I", "60-bar volatilities", 61, 60, "0 without volume", "price, volume"),
-    _feature("confirmed_move_12", "I", "60-bar volatilities", 61, 60, "0 without movement", "price, volume"),
-    _feature("taker_imbalance", "IO", "-1..1", 1, 0, "0 where absent", "taker"),
-    _feature("taker_imbalance_12", "I", "-1..1", 12, 0, "0 where absent", "taker"),
-    _feature("taker_available", "I", "0 or 1", 1, 0, "never", "taker"),
-    _feature("funding_rate_last", "IO", "fraction of notional", 48, 0, "0 where absent", "funding"),
-    _feature("funding_z", "IO", "standard deviations", 240, 0, "0 where absent", "funding"),
-    _feature("funding_available", "I", "0 or 1", 48, 0, "never", "funding"),
-    _feature("open_interest_change", "I", "log over 12 bars", 13, 0, "0 where absent", "open_interest"),
-    _feature("open_interest_available", "I", "0 or 1", 13, 0, "never", "open_interest"),
-    # regime
-    _feature("regime_up", "IO", "0 or 1", 61, 60, "0 if the price stands still"),
-    _feature("regime_down", "IO", "0 or 1", 61, 60, "0 if the price stands still"),
-    _feature("regime_sideways", "IO", "0 or 1", 61, 60, "1 if the price stands still"),
-    _feature("regime_volatility", "IO", "0..1", 169, 24, "0.5 if the price stands still"),
-    _feature("regime_volume", "IO", "0..1", 168, 23, "0.5 without volume", "volume"),
-    # calendar
-    _feature("hour_sin", "PI", "-1..1", 1, 0, "never", "calendar"),
-    _feature("hour_cos", "PI", "-1..1", 1, 0, "never", "calendar"),
-    _feature("week_sin", "PI", "-1..1", 1, 0, "never", "calendar"),
-    _feature("week_cos", "PI", "-1..1", 1, 0, "never", "calendar"),
-    _feature("week_sin_2", "PI", "-1..1", 1, 0, "never", "calendar"),
-    _feature("week_cos_2", "PI", "-1..1", 1, 0, "never", "calendar"),
-    _feature("weekend_ahead", "PI", "0..1", 1, 0, "never", "calendar"),
+from xrl.errors import ConfigError, DataError
+from xrl.features import (
+    calendar,
+    candlesticks,
+    context,
+    extra,
+    flow,
+    indicators,
+    patterns,
+    regime,
+    timeframes,
+    volatility,
+    vsa,
 )
-_BY_NAME: Mapping[str, Feature] = {feature.name: feature for feature in FEATURES}
+from xrl.features.context import Context
+from xrl.features.feature import GROUPS, Feature
+from xrl.features.inputs import Inputs, inputs
+from xrl.features.rolling import Array
+
+
+def _built_in(volume_window: int) -> tuple[tuple[Feature, ...], ...]:
+    """The built-in columns, group by group in table order."""
+    return (
+        indicators.FEATURES,
+        volatility.FEATURES,
+        patterns.FEATURES,
+        candlesticks.FEATURES,
+        vsa.features(volume_window),
+        flow.FEATURES,
+        timeframes.FEATURES,
+        context.FEATURES,
+        regime.FEATURES,
+        calendar.FEATURES,
+    )
+
+
+def _computed(
+    x: Inputs, bars: extra.Bars, params: FeatureParams, among: Context | None
+) -> Iterator[dict[str, Array]]:
+    """What `_built_in` lists, in its order, then the users' columns; one group at a time bounds memory."""
+    yield indicators.indicators(x)
+    yield volatility.volatility(x)
+    yield patterns.patterns(x)
+    yield candlesticks.candlesticks(x)
+    yield vsa.volume_spread(x, params)
+    yield flow.flow(x)
+    yield timeframes.timeframes(x)
+    yield context.context_columns(x, params.context, among)
+    yield regime.regime(x)
+    yield calendar.calendar(x.timestamp)
+    yield extra.extra_columns(bars, x, params.extra)
+
+
+#: The window of the volume mean that the list below is declared for; `declared` follows the parameter.
+_VOLUME_WINDOW: Final = 20
+#: The built-in columns in table order.
+FEATURES: Final[tuple[Feature, ...]] = sum(_built_in(_VOLUME_WINDOW), ())
+
+
+def declared(params: FeatureParams) -> tuple[Feature, ...]:
+    """The columns that `build` returns for `params`: the built-in ones and the users'.
+
+    Raises:
+        ConfigError: a user's column bears the name of another, or its definition does not exist.
+    """
+    own = extra.features(params.extra)
+    found = (*sum(_built_in(params.volume_window), ()), *own)
+    names = [feature.name for feature in found]
+    twice = [feature.name for feature in own if names.count(feature.name) > 1]
+    if twice:
+        raise ConfigError(f"`features.extra`: there is a column `{twice[0]}` already; choose another name")
+    return found
 
 
 def build(
-    bars: Mapping[str, NDArray[np.float64]] | pd.DataFrame, timestamps: object, params: FeatureParams
+    bars: Mapping[str, NDArray[np.float64]] | pd.DataFrame,
+    timestamps: object,
+    params: FeatureParams,
+    among: Context | None = None,
 ) -> NDArray[np.float64]:
     """Every feature of every bar of ONE symbol.
 
@@ -154,72 +103,82 @@ def build(
         bars: (n,) arrays or a frame with the columns of `columns.BAR`, in time order; optional ones may be
             NaN or absent.
         timestamps: (n,) opens of the bars, UTC.
-        params: thresholds.
+        params: thresholds, context and users' columns.
+        among: whose bars these are, and the closes of the symbols that `params.context` declares; needed if
+            it declares any.
 
     Returns:
-        (n, len(FEATURES)) float64, C order, columns in the order of `FEATURES`.
+        (n, len(declared(params))) float64, C order, columns in the order of `declared`.
 
     Raises:
-        DataError: see `inputs.inputs`.
+        DataError: see `inputs.inputs`, `context.context_columns`, `extra.extra_columns`.
     """
     x = inputs(bars, timestamps)
+    width = len(FEATURES) + len(extra.names(params.extra))
+    matrix = np.empty((len(x), width))
     if len(x) == 0:
-        return np.empty((0, len(FEATURES)))
-    found: dict[str, Array] = {
-        **indicators(x),
-        **patterns(x),
-        **volume_spread(x, params),
-        **flow(x),
-        **regime(x),
-        **calendar(x.timestamp),
-    }
-    matrix = np.empty((len(x), len(FEATURES)))
-    for j, feature in enumerate(FEATURES):
-        matrix[:, j] = found[feature.name]
+        return matrix
+    start = 0
+    for group in _computed(x, bars, params, among):
+        if group:
+            _lay(np.stack(list(group.values())), matrix[:, start:])
+            start += len(group)
     return matrix
 
 
-def names(group: str | None = None) -> tuple[str, ...]:
-    """Feature names in table order, all or those that `group` ("pattern", "indicator", "policy") reads."""
+@njit(cache=True)
+def _lay(found: Array, matrix: Array) -> None:
+    """Columns as rows of `found` (k, n) into the first k columns of `matrix`, a few bars at a time."""
+    for begin in range(0, found.shape[1], 8):
+        for j in range(found.shape[0]):
+            for t in range(begin, min(begin + 8, found.shape[1])):
+                matrix[t, j] = found[j, t]
+
+
+def names(group: str | None = None, features: Sequence[Feature] = FEATURES) -> tuple[str, ...]:
+    """Names in table order, all or those that `group` ("pattern", "indicator", "policy") reads."""
     if group is not None and group not in GROUPS:
         raise DataError(f"no feature group `{group}`; the groups are {GROUPS}")
-    return tuple(feature.name for feature in FEATURES if group is None or group in feature.groups)
+    return tuple(feature.name for feature in features if group is None or group in feature.groups)
 
 
-def feature(name: str) -> Feature:
+def feature(name: str, features: Sequence[Feature] = FEATURES) -> Feature:
     """The feature called `name`.
 
     Raises:
         DataError: there is none; the schema was made by another version of the table.
     """
-    if name not in _BY_NAME:
-        raise DataError(
-            f"no feature `{name}` in this table of {len(FEATURES)}; rebuild the features or the bundle"
-        )
-    return _BY_NAME[name]
+    for one in features:
+        if one.name == name:
+            return one
+    raise DataError(
+        f"no feature `{name}` in this table of {len(features)}; rebuild the features or the bundle"
+    )
 
 
-def positions(selected: Iterable[str]) -> NDArray[np.int64]:
+def positions(selected: Iterable[str], features: Sequence[Feature] = FEATURES) -> NDArray[np.int64]:
     """Column positions of `selected` in the matrix that `build` returns."""
-    order = {column.name: j for j, column in enumerate(FEATURES)}
-    return np.array([order[feature(name).name] for name in selected], dtype=np.int64)
+    order = {column.name: j for j, column in enumerate(features)}
+    return np.array([order[feature(name, features).name] for name in selected], dtype=np.int64)
 
 
-def required_bars(window_bars: int) -> int:
+def required_bars(window_bars: int, features: Sequence[Feature] = FEATURES) -> int:
     """Bars a request must hold so that its last `window_bars` rows equal those of the full history.
 
     Args:
         window_bars: bars an expert sees.
+        features: columns of the table.
 
     Returns:
-        `window_bars - 1` plus the longest window of a feature: 440 for 60.
+        `window_bars - 1` plus the longest window of a feature: 442 for 60, 15 days and what has passed of the
+        next.
     """
-    return window_bars - 1 + max(feature.window for feature in FEATURES)
+    return window_bars - 1 + max(feature.window for feature in features)
 
 
-def schema_hash(selected: Sequence[str]) -> str:
+def schema_hash(selected: Sequence[str], features: Sequence[Feature] = FEATURES) -> str:
     """SHA-256 hex over the ordered columns and their definitions: equal hashes read the same numbers."""
-    schema = [feature(name).as_dict() for name in selected]
+    schema = [feature(name, features).as_dict() for name in selected]
     return hashlib.sha256(json.dumps(schema, sort_keys=True).encode()).hexdigest()
 
 

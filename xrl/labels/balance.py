@@ -1,15 +1,24 @@
 """How the classes are shared, fold by fold. Enters: labels, fitted folds. Leaves: a report and warnings."""
 
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import Final, TypedDict
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from xrl import columns
+from xrl.config import LabelKind, LabelParams
+from xrl.labels.classes import Cut, classes
 from xrl.labels.folds import Fold, Refit, test_mask, train_mask
-from xrl.labels.outcomes import classify
+
+#: What to change where too many bars are HOLD.
+_REMEDIES: Final[dict[LabelKind, str]] = {
+    "normalised_percentile": "bring `labels.percentiles` closer, e.g. [0.33, 0.67]",
+    "raw_percentile": "bring `labels.raw_percentiles` closer, e.g. [0.33, 0.67]",
+    "adaptive": "lower `labels.threshold_multiplier`, e.g. 0.5",
+    "adaptive_filtered": "lower `labels.threshold_multiplier`, e.g. 0.5, or `labels.hold_below_percentile`",
+    "triple_barrier": "lower `labels.barrier` or raise `labels.horizon_bars`",
+}
 
 
 class Shares(TypedDict):
@@ -31,32 +40,36 @@ class SpanReport(TypedDict):
 
 def report(labels: pd.DataFrame, folds: Sequence[Fold], refit: Refit) -> list[SpanReport]:
     """Class shares on training and test bars of every fold and of the refit, each under its own cut-offs."""
-    score = labels[columns.SCORE].to_numpy()
-    matured = np.isfinite(score)
     spans: list[SpanReport] = [
         {
             "name": f"fold {fold.index}",
-            "train": _shares(score[train_mask(labels, fold)], fold),
-            "test": _shares(score[test_mask(labels, fold) & matured], fold),
+            "train": shares(labels[train_mask(labels, fold)], fold),
+            "test": shares(labels[test_mask(labels, fold)], fold),
         }
         for fold in folds
     ]
-    spans.append({"name": "refit", "train": _shares(score[matured], refit), "test": None})
+    whole = shares(labels[train_mask(labels, refit)], refit)
+    spans.append({"name": "refit", "train": whole, "test": None})
     return spans
 
 
-def warnings(spans: Sequence[SpanReport], max_hold_share: float) -> list[str]:
+def warnings(spans: Sequence[SpanReport], params: LabelParams) -> list[str]:
     """One sentence for every training span with too much HOLD, with what to change."""
+    remedy = _REMEDIES[params.kind]
+    if params.kind != "normalised_percentile":
+        remedy += ", or take `labels.kind: normalised_percentile`, whose classes are near thirds"
     return [
         f"{span['name']}: HOLD makes {span['train']['hold']:.0%} of {span['train']['bars']} training bars, "
-        f"above {max_hold_share:.0%} (`labels.max_hold_share`); bring `labels.percentiles` closer, e.g. "
-        "[0.33, 0.67], or shorten `labels.horizon_bars`"
+        f"above {params.max_hold_share:.0%} (`labels.max_hold_share`); {remedy}"
         for span in spans
-        if span["train"]["hold"] > max_hold_share
+        if span["train"]["hold"] > params.max_hold_share
     ]
 
 
-def _shares(score: NDArray[np.float64], cut: Fold | Refit) -> Shares:
-    counts = np.bincount(classify(score, cut.cut_low, cut.cut_high), minlength=len(columns.CLASSES))
-    sell, hold, buy = (float(share) for share in counts / max(len(score), 1))
-    return {"bars": len(score), "sell": sell, "hold": hold, "buy": buy}
+def shares(labels: pd.DataFrame, cut: Cut) -> Shares:
+    """Shares of the classes of the rows whose outcome is known."""
+    found = classes(labels, cut)
+    known = found[found != columns.UNKNOWN]
+    counts = np.bincount(known, minlength=len(columns.CLASSES))
+    sell, hold, buy = (float(share) for share in counts / max(len(known), 1))
+    return {"bars": len(known), "sell": sell, "hold": hold, "buy": buy}

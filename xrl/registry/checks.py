@@ -42,9 +42,38 @@ class Rule(NamedTuple):
     reason: str
 
 
-#: Does it foresee anything, beyond volatility and not less than LightGBM? Does it earn, after costs, more
-#: than luck and holding? Is the refit, which has no score of its own, the recipe that was judged?
+#: Does anything look ahead? Does it foresee anything, beyond volatility and not less than LightGBM? Does it
+#: earn, after costs, more than luck and holding? Is the refit, which has no score of its own, the recipe that
+#: was judged?
 RULES = (
+    Rule(
+        "causality",
+        "causality.difference",
+        "<=",
+        "gate.max_causal_difference",
+        "a feature changes when later bars are cut off: it looks ahead",
+    ),
+    Rule(
+        "causality_outcomes",
+        "causality.label_difference",
+        "<=",
+        "gate.max_causal_difference",
+        "an outcome counts as known before its bars have closed",
+    ),
+    Rule(
+        "causality_scalers",
+        "causality.scaler_difference",
+        "<=",
+        "gate.max_causal_difference",
+        "a scaler was fitted on other bars than those that train",
+    ),
+    Rule(
+        "causality_labels",
+        "causality.reaching_labels",
+        "<=",
+        0.0,
+        "training labels reach into the bars that test: purge or embargo is missing",
+    ),
     Rule("f1_macro", "prediction.f1_macro.value", ">=", "gate.f1_floor", "F1 macro is below its floor"),
     Rule(
         "f1_minus_volatility_only",

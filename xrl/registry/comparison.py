@@ -48,8 +48,13 @@ def compare_tracks(challenger: pd.DataFrame, champion: pd.DataFrame, params: Gat
 
 def daily_returns(track: pd.DataFrame) -> NDArray[np.float64]:
     """Daily UTC returns of the track's portfolio: equal-weight sub-accounts, rebalanced monthly. (days,)"""
+    return np.asarray(daily_series(track).to_numpy(np.float64))
+
+
+def daily_series(track: pd.DataFrame) -> pd.Series:
+    """`daily_returns` by day, UTC without a zone."""
     if track.empty:
-        return np.empty(0)
+        return pd.Series(dtype=np.float64)
     ordered = track.sort_values([columns.SYMBOL, columns.TIMESTAMP])
     times = [
         own.dt.tz_localize(None).to_numpy("datetime64[ms]")
@@ -57,7 +62,8 @@ def daily_returns(track: pd.DataFrame) -> NDArray[np.float64]:
     ]
     grid = portfolio.grid_of(times)
     equity = portfolio.equity_curve(ordered["net_return"].to_numpy(np.float64), grid)
-    return metrics.daily_returns(grid.timestamp, equity)
+    days = np.unique(grid.timestamp.astype("datetime64[D]"))
+    return pd.Series(metrics.daily_returns(grid.timestamp, equity), index=pd.DatetimeIndex(days))
 
 
 def committee_confusion(track: pd.DataFrame) -> NDArray[np.float64]:

@@ -5,17 +5,18 @@ the files behind it do not bear out is a BundleError, or is left out.
 """
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import pandas as pd
 import pyarrow
 import yaml
 
 from xrl import columns
-from xrl.config import GateParams
+from xrl.config import GateParams, LabelKind
 from xrl.errors import BundleError
 from xrl.registry.bundle import Bundle
-from xrl.registry.gate import Evidence, Replay, Track, recipe_hash
+from xrl.registry.gate import DEFAULT_KIND, Evidence, Replay, Track, recipe_hash
+from xrl.registry.trials import Tried
 
 #: What reading a file of another shape than expected raises; YAML's is no ValueError.
 _MALFORMED: Final = (
@@ -32,7 +33,9 @@ _TRACK: Final = (
 )
 
 
-def evidence(bundle: Bundle, champion: Track | None, replay: Replay, params: GateParams) -> Evidence:
+def evidence(
+    bundle: Bundle, champion: Track | None, tried: Tried | None, replay: Replay, params: GateParams
+) -> Evidence:
     """All that a decision about the challenger's `bundle` rests on.
 
     Raises:
@@ -48,7 +51,7 @@ def evidence(bundle: Bundle, champion: Track | None, replay: Replay, params: Gat
         raise _unreadable(bundle, error) from error
     if not isinstance(metrics, dict):
         raise BundleError(f"{bundle.path / 'metrics.json'} must hold named figures; run `xrl backtest` again")
-    return Evidence(track, metrics, parity, has_ceiling, champion)
+    return Evidence(track, metrics, parity, has_ceiling, champion, tried)
 
 
 def track_of(bundle: Bundle) -> Track:
@@ -63,16 +66,25 @@ def track_of(bundle: Bundle) -> Track:
         table.drop(columns=[columns.SYMBOL, columns.TIMESTAMP]).astype("float64")
         as_of = datetime.fromisoformat(bundle.json("lineage.json")["as_of"])
         recipe = recipe_of(bundle)
+        kind = _label_kind(bundle)
     except _MALFORMED as error:
         raise _unreadable(bundle, error) from error
     if as_of.tzinfo is None:
         raise BundleError(f"{bundle.path / 'lineage.json'}: `as_of` has no time zone; train again")
-    return Track(bundle.digest, recipe, table, as_of)
+    return Track(bundle.digest, recipe, table, as_of, kind)
 
 
 def recipe_of(bundle: Bundle) -> str:
     """Hash of what a bundle was made by: parameters and code."""
     return recipe_hash(_params(bundle), bundle.json("lineage.json").get("source"))
+
+
+def _label_kind(bundle: Bundle) -> LabelKind:
+    """The kind of label that a bundle learned; bundles of before there were several do not say."""
+    kind: LabelKind = _params(bundle)["labels"].get("kind", DEFAULT_KIND)
+    if kind not in get_args(LabelKind):
+        raise ValueError(f"no such kind of label: {kind!r}")
+    return kind
 
 
 def _params(bundle: Bundle) -> Any:

@@ -16,19 +16,22 @@ import numpy as np
 import pandas as pd
 
 from xrl import columns
-from xrl.config import GateParams
-from xrl.registry import alarms, checks
+from xrl.config import GateParams, LabelKind
+from xrl.registry import alarms, checks, trials
 from xrl.registry.bundle import Bundle, Parity, canonical_json
 from xrl.registry.checks import Check
 from xrl.registry.comparison import compare_tracks
+from xrl.registry.trials import Tried
 
 Kind = Literal["first", "upgrade", "refresh"]
 
-#: Parts of evaluation.md's gate that need what later issues bring.
+#: The label whose F1 macro the alarm's bound is known for.
+DEFAULT_KIND: Final[LabelKind] = "normalised_percentile"
+
+#: What a decision does not rest on.
 NOT_JUDGED: Final = (
-    "deflated Sharpe: needs the ledger of all recipes tried",
+    "unregistered trials: recipes never registered, or removed from the tracking store for good",
     "checklist of the presets: needs the training curves of every fold",
-    "causality: the prefix tests of `make test` stand for it",
 )
 #: What a recipe is: the sections that training and trading depend on, less the day they were trained.
 _RECIPE = ("market", "snapshot", "features", "labels", "experts", "oof", "policy", "backtest", "refit")
@@ -47,6 +50,7 @@ class Track:
     recipe: str
     track: pd.DataFrame
     as_of: datetime  # what it learned from had closed by then
+    label_kind: LabelKind = DEFAULT_KIND
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,7 @@ class Evidence:
     parity: Parity  # replayed at the bound `gate.max_parity`
     has_ceiling: bool  # its market is the world whose optimal rule is known
     champion: Track | None
+    tried: Tried | None  # all recipes of its model; None where that cannot be told
 
 
 @dataclass(frozen=True)
@@ -95,7 +100,25 @@ def judge(evidence: Evidence, params: GateParams) -> Decision:
         return Decision(promote=False, already_champion=True, kind="refresh", checks=())
     kind = _kind(evidence)
     found = (*_own_checks(evidence, params), *_against_champion(evidence, kind, params))
-    return Decision(all(check.passed for check in found), already_champion=False, kind=kind, checks=found)
+    skipped = _skipped(evidence)
+    judged = tuple(check for check in found if check.name not in skipped)
+    passed = all(check.passed for check in judged)
+    unjudged = (*NOT_JUDGED, *(f"{name}: {why}" for name, why in skipped.items()))
+    return Decision(passed, already_champion=False, kind=kind, checks=judged, not_judged=unjudged)
+
+
+def _skipped(evidence: Evidence) -> dict[str, str]:
+    """Checks that say nothing of this kind of label, and why."""
+    ours, found = evidence.challenger.label_kind, {}
+    if ours != DEFAULT_KIND:
+        found["alarm_f1_macro"] = (
+            f"its bound is of the label {DEFAULT_KIND}, not of {ours}; direction, IC and Sharpe have theirs"
+        )
+    if evidence.champion is not None and evidence.champion.label_kind != ours:
+        found["upgrade_f1"] = (
+            f"F1 of {ours} and of the champion's {evidence.champion.label_kind} measure two things"
+        )
+    return found
 
 
 def recipe_hash(params: Mapping[str, Any], source: str | None) -> str:
@@ -124,6 +147,7 @@ def _own_checks(evidence: Evidence, params: GateParams) -> list[Check]:
         checks.lightgbm(figures, params),
         checks.folds(figures, params),
         *checks.collapse(figures, _side_share(track), params),
+        *trials.deflated_sharpe(track, evidence.challenger.recipe, evidence.tried, params),
         *_parity(evidence.parity, params),
         *alarms.null(figures, params),
         *alarms.alarms(figures, params),

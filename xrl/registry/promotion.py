@@ -15,6 +15,7 @@ from xrl.errors import BundleError, RegistryError
 from xrl.registry.checks import Check
 from xrl.registry.evidence import evidence, track_of
 from xrl.registry.gate import Decision, Replay, Track, judge
+from xrl.registry.recipes import tried_beside
 from xrl.registry.registration import GATE, ROLLED_BACK
 from xrl.registry.store import Store
 from xrl.registry.version import CHALLENGER, CHAMPION, Version
@@ -67,9 +68,10 @@ def judge_version(store: Store, version: Version, replay: Replay, params: GatePa
     champion = store.aliased(version.name, CHAMPION)
     with tempfile.TemporaryDirectory(prefix="xrl-gate-") as folder:
         against = _champion_track(store, champion, Path(folder)) if champion else None
+        tried = tried_beside(store, version)
         try:
             bundle = store.fetch(version, _new(Path(folder) / "challenger"))
-            decision = judge(evidence(bundle, against, replay, params), params)
+            decision = judge(evidence(bundle, against, tried, replay, params), params)
         except BundleError as error:
             broken = Check("bundle", None, "<=", 0.0, False, str(error))
             decision = Decision(promote=False, already_champion=False, kind="first", checks=(broken,))

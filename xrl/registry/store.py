@@ -1,16 +1,19 @@
 """The model registry: versions of one registered model a market, and the aliases `champion` and `challenger`.
 
-Enters: names, versions, tags. Leaves: the same from the MLflow registry, and bundles downloaded and
-verified. With `tracking` the only module that speaks to MLflow.
+Enters: names, versions, tags. Leaves: the same from the MLflow registry, bundles downloaded and verified, and
+the runs behind them. With `tracking` the only module that speaks to MLflow.
 """
 
 import json
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+from typing import Any, Concatenate, Final, NamedTuple, ParamSpec, TypeVar
 
+import pandas as pd
 import requests
+from mlflow.entities import Run as MlflowRun
+from mlflow.entities import ViewType
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST, ErrorCode
@@ -23,6 +26,14 @@ from xrl.tracking import connect, without_password
 MODEL_PREFIX: Final = "xrl-"
 #: Folder of the run that holds the bundle.
 BUNDLE_FOLDER: Final = "bundle"
+
+
+class RecordedRun(NamedTuple):
+    """A run in the tracking store, and the hash of the recipe that it trained, if it says so."""
+
+    id: str
+    recipe: str | None
+
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -145,6 +156,36 @@ class Store:
             path = Path(aside) / file
             path.write_bytes(canonical_json(value))
             self.client.log_artifact(version.run_id, str(path), folder)
+
+    @_answered
+    def runs(self, name: str) -> tuple[RecordedRun, ...]:
+        """All runs ever recorded for the model `name`, deleted ones too, oldest first; empty without any."""
+        experiment = self.client.get_experiment_by_name(name)
+        if experiment is None:
+            return ()
+        found: list[MlflowRun] = []
+        token = None
+        while True:
+            page = self.client.search_runs(
+                [experiment.experiment_id],
+                run_view_type=ViewType.ALL,
+                order_by=["start_time ASC"],
+                page_token=token,
+            )
+            found += page
+            token = page.token
+            if not token:
+                return tuple(RecordedRun(str(run.info.run_id), run.data.tags.get("recipe")) for run in found)
+
+    @_answered
+    def track(self, run_id: str) -> pd.DataFrame | None:
+        """The track in the bundle that a run holds; None where it is gone or damaged."""
+        with tempfile.TemporaryDirectory() as aside:
+            try:
+                path = self.client.download_artifacts(run_id, f"{BUNDLE_FOLDER}/track.parquet", aside)
+                return pd.read_parquet(path)
+            except (MlflowException, OSError, ValueError):  # pyarrow's own are among the last two
+                return None
 
     @_answered
     def read_json(self, version: Version, name: str) -> Any:

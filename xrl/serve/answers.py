@@ -26,12 +26,16 @@ class PredictRequest(BaseModel):
     `high`, `low`, `close`, `volume` and, where known, `quote_volume`, `trades`, `taker_buy_volume`,
     `taker_buy_quote_volume`, `funding_rate` (settled within the bar, null where none), `open_interest`
     (null where unknown). `status` tells how many are required.
+
+    `context` holds candles of other symbols, `timestamp` and `close` at least, by symbol; only a model whose
+    `status` names such symbols reads it.
     """
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=True)
 
     symbol: str
     candles: dict[str, list[float | None]]
+    context: dict[str, dict[str, list[float | None]]] = {}
 
 
 class AccountRequest(BaseModel):
@@ -97,6 +101,8 @@ class StatusAnswer(IODescriptor):
     symbols: list[str] | None
     required_bars: int | None
     bar_ms: int | None
+    context: list[str] | None = Field(description="symbols whose candles a request brings besides its own")
+    context_bars: int | None = Field(description="newest candles of each")
     is_stale: bool | None = Field(
         description="of the newest candle asked about; null before the first request"
     )

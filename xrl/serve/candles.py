@@ -7,6 +7,7 @@ the one format: it names every number, and 440 bars parse a tenth faster than as
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from xrl import columns
 from xrl.errors import RequestError
+from xrl.features.context import Peer
 
 Candles = Mapping[str, Sequence[float | None]]
 
@@ -24,12 +26,18 @@ _SIGNED: Final = (columns.FUNDING_RATE,)
 _PRICES: Final = (columns.OPEN, columns.HIGH, columns.LOW, columns.CLOSE)
 
 
+#: Of another symbol the close is all that is read.
+CONTEXT_REQUIRED: Final = (columns.TIMESTAMP, columns.CLOSE)
+
+
 class Needs(NamedTuple):
     """What a bundle asks of a request."""
 
     symbols: tuple[str, ...]
     bars: int
     bar_ms: int
+    context: tuple[str, ...] = ()  # symbols whose candles come beside those of the one asked for
+    context_bars: int = 0  # newest candles of each
 
 
 class Window(NamedTuple):
@@ -38,6 +46,7 @@ class Window(NamedTuple):
     symbol: str
     timestamp: NDArray[np.int64]  # (n,) opens, milliseconds since 1970 UTC
     bars: dict[str, NDArray[np.float64]]  # columns.BAR without the timestamp, each (n,); NaN where unknown
+    context: Mapping[str, Peer] = MappingProxyType({})  # closes of other symbols, up to the same newest bar
 
     @property
     def close(self) -> float:
@@ -45,7 +54,9 @@ class Window(NamedTuple):
         return float(self.bars[columns.CLOSE][-1])
 
 
-def read_candles(symbol: str, candles: Candles, needs: Needs) -> Window:
+def read_candles(
+    symbol: str, candles: Candles, needs: Needs, context: Mapping[str, Candles] = MappingProxyType({})
+) -> Window:
     """Check a request's candles and keep the newest `needs.bars`.
 
     Args:
@@ -53,15 +64,16 @@ def read_candles(symbol: str, candles: Candles, needs: Needs) -> Window:
         candles: arrays of one length: `timestamp` (opens, milliseconds), `open`, `high`, `low`, `close`,
             `volume` and, where known, the optional columns of `columns.BAR` with null where unknown.
         needs: of the bundle that is to answer.
+        context: candles of other symbols, `timestamp` and `close` at least; those that `needs` does not name
+            are not read.
 
     Raises:
         RequestError: what is wrong, where first, and what to send instead.
     """
     if symbol not in needs.symbols:
         raise RequestError(f"unknown symbol {symbol!r}: this model was trained on {', '.join(needs.symbols)}")
-    _check_names(candles)
-    length = _check_lengths(candles, needs)
-    keep = length - needs.bars
+    _check_names(candles, REQUIRED)
+    keep = _spare(candles, needs.bars, "required_bars")
     timestamp = _times(candles[columns.TIMESTAMP], needs)[keep:]
     bars = {
         name: _column(name, candles[name][keep:], timestamp)
@@ -70,36 +82,72 @@ def read_candles(symbol: str, candles: Candles, needs: Needs) -> Window:
         for name in (*columns.OHLCV, *OPTIONAL)
     }
     _check_order(bars, timestamp)
-    return Window(symbol, timestamp, bars)
+    peers = _read_context(symbol, context, needs, timestamp[-1:])
+    return Window(symbol, timestamp, bars, peers)
 
 
-def _check_names(candles: Candles) -> None:
-    missing = [name for name in REQUIRED if name not in candles]
+def _read_context(
+    symbol: str, context: Mapping[str, Candles], needs: Needs, newest: NDArray[np.int64]
+) -> dict[str, Peer]:
+    """The newest closes of every other symbol that is needed."""
+    others = [name for name in needs.context if name != symbol]
+    missing = [name for name in others if name not in context]
     if missing:
         raise RequestError(
-            f"`candles` lacks {', '.join(missing)}; send one array for each of {', '.join(REQUIRED)}"
+            f"`context` lacks {', '.join(missing)}: this model reads them beside {symbol}; send for each the "
+            f"newest {needs.context_bars} candles, `timestamp` and `close` at least"
+        )
+    found = {}
+    for name in others:
+        try:
+            found[name] = _read_peer(context[name], needs, newest)
+        except RequestError as error:
+            raise RequestError(f"`context.{name}`: {error}") from error
+    return found
+
+
+def _read_peer(candles: Candles, needs: Needs, newest: NDArray[np.int64]) -> Peer:
+    _check_names(candles, CONTEXT_REQUIRED)
+    keep = _spare(candles, needs.context_bars, "context_bars")
+    timestamp = _times(candles[columns.TIMESTAMP], needs)[keep:]
+    if timestamp[-1] != newest[0]:
+        raise RequestError(
+            f"its newest candle opens at {at_time(timestamp[-1])}, that of the symbol asked for at "
+            f"{at_time(newest[0])}; send both up to the same one"
+        )
+    close = _column(columns.CLOSE, candles[columns.CLOSE][keep:], timestamp)
+    return Peer(timestamp.astype("datetime64[ms]"), close)
+
+
+def _check_names(candles: Candles, required: tuple[str, ...]) -> None:
+    missing = [name for name in required if name not in candles]
+    if missing:
+        raise RequestError(
+            f"`candles` lacks {', '.join(missing)}; send one array for each of {', '.join(required)}"
         )
     unknown = [name for name in candles if name not in columns.BAR]
     if unknown:
+        others = [name for name in columns.BAR if name not in required]
         raise RequestError(
             f"`candles` has unknown arrays {', '.join(unknown)}; "
-            f"besides {', '.join(REQUIRED)} it may have {', '.join(OPTIONAL)}"
+            f"besides {', '.join(required)} it may have {', '.join(others)}"
         )
 
 
-def _check_lengths(candles: Candles, needs: Needs) -> int:
+def _spare(candles: Candles, needed: int, told: str) -> int:
+    """How many candles come before the `needed` newest."""
     length = len(candles[columns.TIMESTAMP])
     for name, values in candles.items():
         if len(values) != length:
             raise RequestError(
                 f"`{name}` has {len(values)} values, `timestamp` has {length}; send one value per candle"
             )
-    if length < needs.bars:
+    if length < needed:
         raise RequestError(
-            f"history too short: {needs.bars} candles are needed, received {length}; "
-            "send the newest closed candles (`status` tells `required_bars`)"
+            f"history too short: {needed} candles are needed, received {length}; "
+            f"send the newest closed candles (`status` tells `{told}`)"
         )
-    return length
+    return length - needed
 
 
 def _times(values: Sequence[float | None], needs: Needs) -> NDArray[np.int64]:

@@ -6,7 +6,7 @@ loads ONNX and JSON and nothing else; TensorFlow, torch and ccxt are never impor
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,10 +18,12 @@ from numpy.typing import NDArray
 from xrl import columns
 from xrl.account.orders import target_after
 from xrl.account.step import Account, Terms, terms_of
-from xrl.config import BacktestParams, FeatureParams, LabelParams
+from xrl.config import BacktestParams, FeatureParams, LabelParams, load_settings
 from xrl.env.observation import account_features, observation, observation_width
-from xrl.errors import BundleError, DataError, RequestError
+from xrl.errors import BundleError, ConfigError, DataError, RequestError
 from xrl.features import coverage, table
+from xrl.features.context import Context
+from xrl.features.feature import Feature
 from xrl.features.scaling import Scaler
 from xrl.market.candles import horizon_volatility
 from xrl.registry.bundle import Bundle, Parity, open_bundle
@@ -90,7 +92,7 @@ class Predictor:
         """
         try:
             self._read(bundle)
-        except (DataError, *_MALFORMED) as error:
+        except (ConfigError, DataError, *_MALFORMED) as error:
             raise BundleError(
                 f"{bundle.path} cannot be loaded ({error!r}); train again, or serve it with the version of "
                 "xrl that wrote it"
@@ -101,9 +103,10 @@ class Predictor:
         labels = bundle.json("labels.json")
         self.digest = bundle.digest
         self.lineage: dict[str, Any] = bundle.json("lineage.json")
-        self.needs = Needs(tuple(spec["symbols"]), int(spec["required_bars"]), int(spec["bar_ms"]))
         self._as_of_ms = datetime.fromisoformat(self.lineage["as_of"]).timestamp() * 1000
         self._features = FeatureParams.model_validate(spec["params"])
+        _check_functions(bundle, self._features)
+        declared = table.declared(self._features)
         self._labels = LabelParams.model_validate(labels["params"])
         self._quantiles = {
             name: np.asarray(values, dtype=np.float64) for name, values in labels["percentiles"].items()
@@ -111,12 +114,18 @@ class Predictor:
         self.terms: Terms = terms_of(BacktestParams.model_validate(bundle.json("account.json")))
         self._window = int(spec["window_bars"])
         self._scalers = {
-            name: _scaler(bundle, name, spec["schemas"][name]) for name in (*columns.EXPERTS, "policy")
+            name: _scaler(bundle, name, spec["schemas"][name], declared)
+            for name in (*columns.EXPERTS, "policy")
         }
-        self._neutral = tuple(spec["neutral"])  # columns held at 0: the training market never had them
-        read = {column for scaler in self._scalers.values() for column in scaler.columns}
-        self._sources = sources.needed(read - set(self._neutral), self._window)
-        self._positions = {name: table.positions(scaler.columns) for name, scaler in self._scalers.items()}
+        neutral = set(spec["neutral"])  # columns held at 0: they never moved in the training market
+        self._neutral = table.positions(sorted(neutral), declared)
+        read = {column for scaler in self._scalers.values() for column in scaler.columns} - neutral
+        self._sources = sources.needed(read, self._window, declared)
+        others = sources.others(read, self._window, self._features.context, declared)
+        self.needs = Needs(tuple(spec["symbols"]), int(spec["required_bars"]), int(spec["bar_ms"]), *others)
+        self._positions = {
+            name: table.positions(scaler.columns, declared) for name, scaler in self._scalers.items()
+        }
         self._experts = {
             name: OnnxModel(
                 bundle.path / f"{name}.onnx",
@@ -165,7 +174,8 @@ class Predictor:
 
     def _see(self, window: Window) -> _Seen:
         times = window.timestamp.astype("datetime64[ms]")
-        built = table.build(window.bars, times, self._features)
+        among = Context(window.symbol, window.context)
+        built = table.build(window.bars, times, self._features, among)
         sources.check(built, window, self._sources)
         matrix = coverage.neutralise(built[-self._window :], self._neutral)  # (window, features)
         experts: dict[str, NDArray[np.float64]] = {}
@@ -276,7 +286,7 @@ def replay(predictor: Predictor, golden: Mapping[str, Any], bound: float = MAX_P
     apart = min(bound, own_bound)
     difference, disagreements = 0.0, 0
     for pair in golden["pairs"]:
-        window = read_candles(pair["symbol"], pair["candles"], predictor.needs)
+        window = read_candles(pair["symbol"], pair["candles"], predictor.needs, pair.get("context", {}))
         prediction, action = predictor.act(window, AccountState(**pair["account"]))
         found = {**prediction.experts, "committee": prediction.probabilities, "action": action.probabilities}
         for name, values in found.items():
@@ -324,11 +334,24 @@ def _account(state: AccountState, close: float) -> Account:
     )
 
 
-def _scaler(bundle: Bundle, name: str, schema: str) -> Scaler:
+def _check_functions(bundle: Bundle, params: FeatureParams) -> None:
+    """Refuse to run code that a bundle names, unless whoever runs the server allows its module."""
+    allowed = load_settings().allowed_modules
+    for feature in params.extra:
+        module = (feature.function or "").partition(":")[0]
+        if module and module not in allowed:
+            raise BundleError(
+                f"{bundle.path} reads the feature `{feature.name}`, a function of the module `{module}`, and "
+                "brings it by its name alone; put the module where the server finds it and name it in "
+                "XRL_FEATURE_MODULES"
+            )
+
+
+def _scaler(bundle: Bundle, name: str, schema: str, declared: Sequence[Feature]) -> Scaler:
     file = bundle.path / f"scaler_{name}.json"
     try:
         scaler = Scaler.from_json(file.read_text())
-        received = table.schema_hash(scaler.columns)
+        received = table.schema_hash(scaler.columns, declared)
     except (DataError, json.JSONDecodeError) as error:
         raise BundleError(f"{file}: {error}") from error
     if received != schema:

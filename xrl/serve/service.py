@@ -64,7 +64,7 @@ class Service:
         if served is None:
             return self._not_ready()
         try:
-            window = read_candles(request.symbol, request.candles, served.predictor.needs)
+            window = read_candles(request.symbol, request.candles, served.predictor.needs, request.context)
             prediction = served.predictor.predict(window)
         except (RequestError, DataError) as refusal:
             return error(400, str(refusal))
@@ -81,7 +81,7 @@ class Service:
         if state["exposure"] and not state["entry_price"]:
             return error(400, "`account.entry_price` must be above zero while `exposure` is not zero")
         try:
-            window = read_candles(request.symbol, request.candles, served.predictor.needs)
+            window = read_candles(request.symbol, request.candles, served.predictor.needs, request.context)
             prediction, action = served.predictor.act(window, AccountState(**state))
         except (RequestError, DataError) as refusal:
             return error(400, str(refusal))
@@ -116,6 +116,8 @@ class Service:
                 "symbols": needs.symbols,
                 "required_bars": needs.bars,
                 "bar_ms": needs.bar_ms,
+                "context": needs.context,
+                "context_bars": needs.context_bars,
                 "is_stale": None if self.newest_ms is None else served.predictor.is_stale(self.newest_ms),
             }
         return JSONResponse(answer)

@@ -82,12 +82,12 @@ def _curves(
     for name, model in {"committee_threshold": "committee", **{rival: rival for rival in RIVALS}}.items():
         sell, _, buy = c.probability_columns(model)
         signal = (rows[buy] - rows[sell]).to_numpy(np.float64)
-        curves[name] = court.equity(_threshold_rule(signal, rows, whole, laid, court))
+        curves[name] = court.equity(threshold_rule(signal, rows, whole, laid, court))
         log.info("%s: Sharpe %.2f", name, portfolio.sharpe_of(curves[name], court.grid.timestamp))
     return curves
 
 
-def _threshold_rule(
+def threshold_rule(
     signal: Array, rows: pd.DataFrame, whole: Sequence[MarketTensor], laid: Sequence[Fold], court: Court
 ) -> Array:
     """Targets over the traded rows; each fold's threshold is chosen on the bars that trained its policy."""
@@ -167,13 +167,19 @@ def _collapse(figures: dict[str, dict[str, float]]) -> dict[str, float]:
 def _ceiling(
     config: Config, rows: pd.DataFrame, traded: pd.DataFrame, court: Court
 ) -> dict[str, float] | None:
-    """The optimal rule's scores where the world is known: classes over all folds, Sharpe where we trade."""
+    """The optimal rule's scores where the world is known: classes over all folds, Sharpe where we trade.
+
+    Which barrier is met first has no closed form in the planted world, so that kind has no class scores.
+    """
     if config.market.world != "planted":
         return None
     world = config.market.world_seed, config.labels.horizon_bars
-    classes = ceiling.class_scores(rows.dropna(subset=[c.LABEL]), *world)
     held = ceiling.targets(traded[KEYS], court.panel, court.terms, *world)
-    return {**classes._asdict(), "sharpe": court.sharpe(held)}
+    sharpe = {"sharpe": court.sharpe(held)}
+    if config.labels.kind == "triple_barrier":
+        log.warning("no ceiling of F1 and direction: the planted world's is not known for a triple barrier")
+        return sharpe
+    return {**ceiling.class_scores(rows.dropna(subset=[c.LABEL]), *world)._asdict(), **sharpe}
 
 
 def _track(traded: pd.DataFrame, replay: Replay) -> pd.DataFrame:
@@ -218,3 +224,6 @@ def _write(
     with aside(paths.plots / "confusion.png") as place:
         matrix = metrics.confusion(judged.truth, judged.predicted)
         plots.draw_confusion(matrix, place, f"{config.market.name}: out-of-fold classes (F1 {f1:.3f})")
+    with aside(paths.plots / "reliability.png") as place:
+        shown = {model: report.reliability_of(rows, model) for model in ("committee", "lightgbm")}
+        plots.draw_reliability(shown, place, f"{config.market.name}: what was said, and what came true")

@@ -17,8 +17,8 @@ from xrl.backtest.rivals import rival_probabilities
 from xrl.config import Config
 from xrl.env.market import MarketTensor, join
 from xrl.features.scaling import Scaler
+from xrl.labels.classes import classes, return_bounds
 from xrl.labels.folds import Fold
-from xrl.labels.outcomes import classify
 from xrl.paths import Paths
 from xrl.policy.exported import ExportedPolicy
 from xrl.stages.policy_inputs import PolicyInputs, naive
@@ -46,21 +46,19 @@ def judged_rows(config: Config, paths: Paths, inputs: PolicyInputs, laid: Sequen
     """Every predicted bar with its outcome, its class by its fold's cuts, and the rivals' probabilities."""
     labels = pd.read_parquet(paths.labels)
     rows = inputs.predictions.merge(labels, on=KEYS, how="left", validate="one_to_one")
-    cuts = pd.DataFrame(
-        [(fold.index, fold.cut_low, fold.cut_high) for fold in laid],
-        columns=[c.FOLD, ceiling.CUT_LOW, ceiling.CUT_HIGH],
-    )
-    rows = rows.merge(cuts, on=c.FOLD, how="left")
-    score = rows[c.SCORE].to_numpy(np.float64)
-    classes = np.full(len(rows), np.nan)
-    for fold in laid:
-        own = (rows[c.FOLD] == fold.index).to_numpy() & np.isfinite(score)
-        classes[own] = classify(score[own], fold.cut_low, fold.cut_high)
-    rows[c.LABEL] = classes
+    rows = pd.concat([_classed(rows[rows[c.FOLD] == fold.index], fold, config) for fold in laid]).sort_index()
     features = pd.read_parquet(paths.features)
     for name, found in rival_probabilities(features, labels, laid, rows, config.experts.seed).items():
         rows[list(c.probability_columns(name))] = found
     return rows
+
+
+def _classed(rows: pd.DataFrame, fold: Fold, config: Config) -> pd.DataFrame:
+    """One fold's rows with their class, NaN where not matured, and the returns between which it is HOLD."""
+    found = classes(rows, fold)
+    bounds = return_bounds(rows, fold, config.labels.kind) or (np.nan, np.nan)
+    known = np.where(found == c.UNKNOWN, np.nan, found)
+    return rows.assign(**dict(zip((ceiling.RETURN_LOW, ceiling.RETURN_HIGH), bounds)), **{c.LABEL: known})
 
 
 def read_trial(paths: Paths, inputs: PolicyInputs, laid: Sequence[Fold]) -> Trial:

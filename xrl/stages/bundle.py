@@ -26,8 +26,10 @@ from xrl.features.scaling import Scaler
 from xrl.labels import folds
 from xrl.paths import Paths
 from xrl.registry.bundle import canonical_json, write_bundle
+from xrl.serve import sources
 from xrl.serve.predictor import leaning, replay_bundle
-from xrl.stages import golden, onnx_order
+from xrl.serve.sources import Others
+from xrl.stages import golden, leak_check, onnx_order
 from xrl.stages.expert_rows import read_rows
 from xrl.stages.lineage import lineage, sections
 
@@ -49,12 +51,16 @@ def run(config: Config, paths: Paths) -> None:
     backend.prepare()
     logging.getLogger("tf2onnx").setLevel(logging.WARNING)  # tells every optimisation it tried
     bars = pd.read_parquet(paths.bars)
-    required_bars = table.required_bars(config.experts.window_bars)
-    rows = golden.choose_rows(bars, required_bars, config.bundle.golden_pairs, config.bundle.golden_seed)
+    others = _others(config, paths)
+    required_bars = table.required_bars(config.experts.window_bars, table.declared(config.features))
+    count, seed = config.bundle.golden_pairs, config.bundle.golden_seed
+    rows = golden.choose_rows(bars, required_bars, count, seed, others)
     exported = {name: _export(config, paths, name, rows) for name in columns.EXPERTS}
     batch = golden.Batch(
         {name: found.probabilities for name, found in exported.items()},
         np.concatenate([found.blocks for found in exported.values()], axis=1),
+        required_bars,
+        others,
     )
     scalers = {name: found.scaler for name, found in exported.items()}
     scalers["policy"] = Scaler.from_json(paths.refit_policy_scaler.read_text())
@@ -67,7 +73,7 @@ def run(config: Config, paths: Paths) -> None:
         "labels.json": canonical_json(_labels(config, paths)),
         "account.json": canonical_json(config.backtest.model_dump(mode="json")),
         "golden.json": canonical_json({"tolerance": config.bundle.parity_tolerance, "pairs": pairs}),
-        "metrics.json": canonical_json(_metrics(paths)),
+        "metrics.json": canonical_json(_metrics(config, paths, bars)),
         "track.parquet": paths.track.read_bytes(),
         "lineage.json": canonical_json(lineage(config, paths, bars)),
         "params.yaml": yaml.safe_dump(sections(config), sort_keys=True).encode(),
@@ -77,6 +83,15 @@ def run(config: Config, paths: Paths) -> None:
     _prove(files, config.bundle.parity_tolerance)
     written = write_bundle(paths.bundle, files)
     log.info("bundle %s, %d golden pairs", written.digest[:12], len(pairs))
+
+
+def _others(config: Config, paths: Paths) -> Others:
+    """Other symbols whose candles the server will ask for."""
+    spec = json.loads(paths.feature_spec.read_bytes())
+    neutral = {column["name"] for column in spec["left_out"]}
+    read = {column["name"] for column in spec["columns"]} - neutral
+    features = table.declared(config.features)
+    return sources.others(read, config.experts.window_bars, config.features.context, features)
 
 
 class _Exported(NamedTuple):
@@ -116,13 +131,14 @@ def _features(
 ) -> dict[str, Any]:
     """What the server needs to turn candles into the models' inputs."""
     spec = json.loads(paths.feature_spec.read_bytes())
+    features = table.declared(config.features)
     return {
         "symbols": [str(symbol) for symbol in bars[columns.SYMBOL].unique()],
         "bar_ms": _BAR_MS[config.market.timeframe],
         "window_bars": config.experts.window_bars,
-        "required_bars": table.required_bars(config.experts.window_bars),
+        "required_bars": table.required_bars(config.experts.window_bars, features),
         "params": config.features.model_dump(mode="json"),
-        "schemas": {name: table.schema_hash(scaler.columns) for name, scaler in scalers.items()},
+        "schemas": {name: table.schema_hash(scaler.columns, features) for name, scaler in scalers.items()},
         "neutral": [column["name"] for column in spec["left_out"] if column["observed"]],
         "spec": spec,
     }
@@ -141,14 +157,16 @@ def _labels(config: Config, paths: Paths) -> dict[str, Any]:
     return {
         "params": config.labels.model_dump(mode="json"),
         "cuts": [refit.cut_low, refit.cut_high],
+        "volatility_floor": refit.volatility_floor,
         "percentiles": {name: np.quantile(values, shares).tolist() for name, values in seen.items()},
     }
 
 
-def _metrics(paths: Paths) -> dict[str, Any]:
-    """The track's figures, with the refit's agreement and shares beside them."""
+def _metrics(config: Config, paths: Paths, bars: pd.DataFrame) -> dict[str, Any]:
+    """The track's figures, beside them the refit's agreement and shares and what looks for leaks found."""
     found: dict[str, Any] = json.loads(paths.metrics.read_bytes())
-    return {**found, "refit": json.loads(paths.refit_report.read_bytes())}
+    refit = json.loads(paths.refit_report.read_bytes())
+    return {**found, "refit": refit, "causality": leak_check.figures(config, paths, bars)}
 
 
 def _prove(files: Mapping[str, bytes], tolerance: float) -> None:

@@ -16,8 +16,8 @@ from xrl.experts.windows import Rows, positions, window_ends
 from xrl.features import scaling
 from xrl.features.scaling import Scaler
 from xrl.labels import folds
+from xrl.labels.classes import classes
 from xrl.labels.folds import Fold, Refit
-from xrl.labels.outcomes import classify
 from xrl.paths import Paths
 
 #: Bars common to every fold's and the refit's predictions, by which embeddings are aligned.
@@ -56,8 +56,8 @@ class ExpertRows:
 
     def classes(self, span: Fold | Refit) -> NDArray[np.int8]:
         """Classes by the span's cut-offs; HOLD stands where the score is unknown, which no mask asks for."""
-        score = self.labels[columns.SCORE].to_numpy(np.float64)
-        return classify(np.nan_to_num(score, nan=span.cut_low), span.cut_low, span.cut_high)
+        found = classes(self.labels, span)
+        return np.where(found == columns.UNKNOWN, np.int8(columns.HOLD), found)
 
 
 def read_rows(paths: Paths, expert: str) -> ExpertRows:

@@ -4,17 +4,19 @@ Reads stages/snapshot/bars.parquet. Writes stages/features/{features.parquet,spe
 """
 
 import logging
-from collections.abc import Collection
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from xrl import columns
-from xrl.config import Config
+from xrl.config import Config, FeatureParams
 from xrl.errors import DataError
-from xrl.features import coverage, table
+from xrl.features import context, coverage, table, trial
+from xrl.features.context import Context, Peer
 from xrl.features.coverage import LeftOut
+from xrl.features.feature import Feature
 from xrl.labels import folds
 from xrl.paths import Paths
 from xrl.stages.aside import aside, write_json
@@ -29,39 +31,86 @@ def run(config: Config, paths: Paths) -> None:
     needs all the same stay, held at their neutral 0, for the policy alone.
 
     Raises:
-        DataError: no snapshot, or no bar of that span is past the warm-up.
+        ConfigError: a user's column cannot be computed.
+        DataError: no snapshot, a context symbol is not in it, a user's column is not what it is declared to
+            be, or no bar of that span is past the warm-up.
     """
     if not paths.bars.is_file():
         raise DataError(f"no bars at {paths.bars}; run `xrl snapshot`")
     bars = pd.read_parquet(paths.bars)
-    matrix = _build(bars, config)
-    left_out = coverage.left_out(_training(bars, matrix, config), config.features.min_coverage)
-    for column in left_out:
-        log.warning("%s is left out: %s", column.name, column.reason)
+    features = table.declared(config.features)
+    matrix = build_all(bars, config)
+    left_out = coverage.left_out(
+        _training(bars, matrix, config, features), config.features.min_coverage, features
+    )
+    for reason, columns_out in _by_reason(left_out).items():
+        log.warning("left out, %s: %s", reason, ", ".join(columns_out))
     dropped = {column.name for column in left_out}
-    kept = [name for name in table.names() if name not in dropped - table.REQUIRED]
-    matrix = coverage.neutralise(matrix, dropped & table.REQUIRED)[:, table.positions(kept)]
+    kept = [name for name in table.names(None, features) if name not in dropped - table.REQUIRED]
+    matrix = coverage.neutralise(matrix, table.positions(sorted(dropped & table.REQUIRED), features))
     frame = pd.concat(
-        [bars[[columns.SYMBOL, columns.TIMESTAMP]], pd.DataFrame(matrix, columns=kept, index=bars.index)],
+        [
+            bars[[columns.SYMBOL, columns.TIMESTAMP]],
+            pd.DataFrame(matrix[:, table.positions(kept, features)], columns=kept, index=bars.index),
+        ],
         axis=1,
     )
     with aside(paths.features) as place:
         frame.to_parquet(place, index=False)
-    write_json(paths.feature_spec, _spec(kept, left_out, dropped, config.experts.window_bars))
+    write_json(paths.feature_spec, _spec(kept, left_out, features, config.experts.window_bars))
     log.info("%d columns of %d bars, %d left out", len(kept), len(frame), len(left_out))
 
 
-def _build(bars: pd.DataFrame, config: Config) -> NDArray[np.float64]:
-    """All features of all symbols, (bars, len(FEATURES)), in the order of `bars`."""
-    matrix = np.full((len(bars), len(table.FEATURES)), np.nan)
-    for symbol, rows in bars.groupby(columns.SYMBOL, sort=False).indices.items():
+def build_all(bars: pd.DataFrame, config: Config) -> NDArray[np.float64]:
+    """All features of all symbols, (bars, features of `table.declared`), in the order of `bars`.
+
+    Raises:
+        ConfigError: a user's column cannot be computed.
+        DataError: a context symbol is not among `bars`, or a user's column is not what it is declared to be.
+    """
+    rows_of = bars.groupby(columns.SYMBOL, sort=False).indices
+    peers = _peers(bars, rows_of, config.features)
+    if config.features.extra:
+        longest = bars.iloc[max(rows_of.values(), key=len)]
+        trial.check(config.features.extra, longest, longest[columns.TIMESTAMP])
+    matrix = np.full((len(bars), len(table.declared(config.features))), np.nan)
+    for symbol, rows in rows_of.items():
         own = bars.iloc[rows]
-        matrix[rows] = table.build(own, own[columns.TIMESTAMP], config.features)
+        among = Context(str(symbol), peers)
+        matrix[rows] = table.build(own, own[columns.TIMESTAMP], config.features, among)
         log.info("%s: %d bars", symbol, len(own))
     return matrix
 
 
-def _training(bars: pd.DataFrame, matrix: NDArray[np.float64], config: Config) -> NDArray[np.float64]:
+def _peers(
+    bars: pd.DataFrame, rows_of: Mapping[str, NDArray[np.int64]], params: FeatureParams
+) -> dict[str, Peer]:
+    """Closes of the symbols that `features.context` declares."""
+    declared = context.needed(params.context, "")
+    absent = [symbol for symbol in declared if symbol not in rows_of]
+    if absent:
+        raise DataError(
+            f"`features.context` names {', '.join(absent)}, not in the snapshot of {', '.join(rows_of)}; "
+            "add it to `market.symbols` and run `xrl snapshot`, or leave it out"
+        )
+    found = {}
+    for symbol in declared:
+        own = bars.iloc[rows_of[symbol]]
+        times = own[columns.TIMESTAMP].to_numpy(dtype="datetime64[ms]")
+        found[symbol] = context.peer(times, own[columns.CLOSE].to_numpy(np.float64))
+    return found
+
+
+def _by_reason(left_out: tuple[LeftOut, ...]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for column in left_out:
+        found.setdefault(column.reason, []).append(column.name)
+    return found
+
+
+def _training(
+    bars: pd.DataFrame, matrix: NDArray[np.float64], config: Config, features: Sequence[Feature]
+) -> NDArray[np.float64]:
     """Rows before the first test span that are past the warm-up: the judges of coverage."""
     time = bars[columns.TIMESTAMP]
     bar = time.diff().loc[lambda step: step > pd.Timedelta(0)].min()
@@ -71,22 +120,23 @@ def _training(bars: pd.DataFrame, matrix: NDArray[np.float64], config: Config) -
     if not len(known):
         raise DataError(
             f"no bar before the first test span ({first_test:%Y-%m-%d}) is past the warm-up of "
-            f"{max(feature.warmup for feature in table.FEATURES)} bars; pull more days (`snapshot.days`)"
+            f"{max(feature.warmup for feature in features)} bars; pull more days (`snapshot.days`)"
         )
     return known
 
 
 def _spec(
-    kept: list[str], left_out: tuple[LeftOut, ...], dropped: Collection[str], window_bars: int
+    kept: list[str], left_out: tuple[LeftOut, ...], features: Sequence[Feature], window_bars: int
 ) -> dict[str, object]:
     """The schema that experts, backtest and server select their columns by."""
-    described = [table.feature(name).as_dict() for name in kept]
+    described = [table.feature(name, features).as_dict() for name in kept]
+    dropped = {column.name for column in left_out}
     for column in described:
         if column["name"] in dropped:
             column["groups"] = ["policy"]  # held at 0: nothing for an expert to learn
     return {
         "columns": described,
         "left_out": [column.as_dict() for column in left_out],
-        "required_bars": table.required_bars(window_bars),
-        "schema": table.schema_hash(kept),
+        "required_bars": table.required_bars(window_bars, features),
+        "schema": table.schema_hash(kept, features),
     }

@@ -20,10 +20,14 @@ from xrl.env.market import MarketTensor, assemble
 from xrl.env.observation import account_features, observation
 from xrl.errors import DataError
 from xrl.experts.windows import positions
-from xrl.features import table
 from xrl.features.scaling import Scaler
 from xrl.paths import Paths
 from xrl.policy.exported import ExportedPolicy
+from xrl.serve.candles import CONTEXT_REQUIRED
+from xrl.serve.sources import Others
+
+#: For a model that reads its own symbol alone.
+NONE: Final = Others((), 0)
 
 #: Account states that the pairs take in turn; `entry` as a share of the close.
 _ACCOUNTS: Final = (
@@ -35,21 +39,31 @@ _ACCOUNTS: Final = (
 
 @dataclass(frozen=True)
 class Batch:
-    """What training's path computed for the chosen rows, in their order."""
+    """What training's path computed for the chosen rows, in their order, and what a request needs."""
 
     probabilities: Mapping[str, NDArray[np.float64]]  # (n, 3) each expert
     blocks: NDArray[np.float32]  # (n, 2 w)
+    required_bars: int
+    others: Others
 
 
-def choose_rows(bars: pd.DataFrame, required_bars: int, count: int, seed: int) -> NDArray[np.int64]:
+def choose_rows(
+    bars: pd.DataFrame, required_bars: int, count: int, seed: int, others: Others = NONE
+) -> NDArray[np.int64]:
     """Row numbers of `bars` with `required_bars` consecutive bars up to them, in ascending order.
+
+    Where other symbols are read, each must have its own consecutive bars up to the same time.
 
     Raises:
         DataError: fewer than `count` rows have them.
     """
     codes = pd.factorize(bars[columns.SYMBOL])[0].astype(np.int64)
     unbroken = positions(codes, milliseconds(bars), np.ones(len(bars), dtype=bool))
-    eligible = np.flatnonzero(unbroken >= required_bars - 1)
+    fits = unbroken >= required_bars - 1
+    for symbol in others.symbols:
+        own = (bars[columns.SYMBOL] == symbol).to_numpy() & (unbroken >= others.bars - 1)
+        fits &= bars[columns.TIMESTAMP].isin(bars.loc[own, columns.TIMESTAMP]).to_numpy()
+    eligible = np.flatnonzero(fits)
     if len(eligible) < count:
         raise DataError(
             f"{count} golden pairs need as many bars with {required_bars} consecutive bars up to them; "
@@ -77,7 +91,6 @@ def golden_pairs(
     """
     features = pd.read_parquet(paths.features)
     policy = ExportedPolicy(paths.refit_policy)
-    required_bars = table.required_bars(config.experts.window_bars)
     keys = bars.iloc[rows][[columns.SYMBOL, columns.TIMESTAMP]].reset_index(drop=True)
     tensors = assemble(
         bars,
@@ -102,7 +115,8 @@ def golden_pairs(
         pairs.append(
             {
                 "symbol": tensor.symbol,
-                "candles": candles(bars.iloc[row + 1 - required_bars : row + 1]),
+                "candles": candles(bars.iloc[row + 1 - batch.required_bars : row + 1]),
+                "context": _context(bars, tensor.symbol, bars[columns.TIMESTAMP].iat[row], batch.others),
                 "account": _state(account, float(tensor.prices[at, 3])),
                 "expected": {name: values.tolist() for name, values in expected.items()},
             }
@@ -115,6 +129,19 @@ def candles(bars: pd.DataFrame) -> dict[str, list[float | None]]:
     found: dict[str, list[float | None]] = {columns.TIMESTAMP: milliseconds(bars).tolist()}
     for name in columns.BAR[1:]:
         found[name] = [None if np.isnan(value) else float(value) for value in bars[name].to_numpy(np.float64)]
+    return found
+
+
+def _context(
+    bars: pd.DataFrame, symbol: str, newest: pd.Timestamp, others: Others
+) -> dict[str, dict[str, list[float | None]]]:
+    """Closes of the other symbols that a request for `symbol` brings, by symbol."""
+    found = {}
+    for name in others.symbols:
+        if name != symbol:
+            own = bars[(bars[columns.SYMBOL] == name) & (bars[columns.TIMESTAMP] <= newest)].tail(others.bars)
+            sent = candles(own)
+            found[name] = {column: sent[column] for column in CONTEXT_REQUIRED}
     return found
 
 

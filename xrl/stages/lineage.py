@@ -40,7 +40,7 @@ def lineage(config: Config, paths: Paths, bars: pd.DataFrame) -> dict[str, Any]:
         "market": config.market.name,
         "as_of": config.snapshot.as_of.isoformat(),
         "stale_after_days": config.bundle.stale_after_days,
-        "git_commit": _git_commit(paths.root),
+        "git_commit": git_commit(paths.root),
         "dvc": _hashes(paths.dvc_lock),
         "source": source_hash(Path(xrl.__file__).parent),
         "samples": trained,
@@ -77,7 +77,7 @@ def _modules(path: Path) -> list[Path]:
     return [path] if path.is_file() else list(path.rglob("*.py"))
 
 
-def _git_commit(root: Path) -> str | None:
+def git_commit(root: Path) -> str | None:
     """Commit of the checkout, with `-dirty` when the package differs from it; None outside a checkout."""
     head = _git(root, "rev-parse", "HEAD")
     if head is None:

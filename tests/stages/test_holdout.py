@@ -1,0 +1,179 @@
+"""The held-out days: no stage learns of them, and opening them leaves a trace."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from xrl import columns as c
+from xrl.__main__ import app
+from xrl.config import Config, load_config
+from xrl.errors import ConfigError, DataError
+from xrl.labels import folds, openings
+from xrl.paths import Paths
+from xrl.stages import labels
+from xrl.stages.holdout import open_holdout
+
+ROOT = Path(__file__).parents[2]
+START = pd.Timestamp("2025-01-01", tz="UTC")
+HOUR = pd.Timedelta(hours=1)
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+HELD = START + 75 * 24 * HOUR  # of ninety days
+
+
+def write_bars(paths: Paths) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    parts = []
+    for symbol in ("SOLUSDT", "BTCUSDT"):
+        close = 100 * np.exp(np.cumsum(rng.normal(0, 0.01, 2160)))
+        time = pd.date_range(START, periods=2160, freq="h", unit="ms")
+        parts.append(
+            pd.DataFrame(
+                {
+                    c.SYMBOL: symbol,
+                    c.TIMESTAMP: time,
+                    c.HIGH: close * 1.003,
+                    c.LOW: close / 1.003,
+                    c.CLOSE: close,
+                }
+            )
+        )
+    bars = pd.concat(parts, ignore_index=True)
+    paths.bars.parent.mkdir(parents=True, exist_ok=True)
+    bars.to_parquet(paths.bars, index=False)
+    return bars
+
+
+@pytest.fixture
+def config() -> Config:
+    shipped = load_config(ROOT / "params.yaml")
+    return shipped.model_copy(update={"labels": shipped.labels.model_copy(update={"holdout_days": 15})})
+
+
+@pytest.fixture
+def paths(config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
+    monkeypatch.delenv("XRL_DATA_DIR", raising=False)
+    made = Paths(tmp_path)
+    write_bars(made)
+    labels.run(config, made)
+    return made
+
+
+def test_no_outcome_of_the_holdout_is_in_the_labels(config: Config, paths: Paths) -> None:
+    table, (laid, refit) = pd.read_parquet(paths.labels), folds.load(paths.folds)
+    assert table[c.LABEL_END].max() == HELD
+    late = table[c.TIMESTAMP] >= HELD
+    assert late.sum() == 2 * 15 * 24  # the bars stay, for they will be predicted
+    assert table.loc[late, [c.SCORE, c.FORWARD_RETURN, c.LABEL_END]].isna().all().all()
+    assert laid[-1].test_end == HELD
+    assert refit.train_end == HELD - config.labels.embargo_bars * HOUR
+
+
+def test_other_prices_in_the_holdout_change_no_byte_of_what_is_learned(config: Config, paths: Paths) -> None:
+    before = [file.read_bytes() for file in (paths.folds, paths.label_report)]
+    table = pd.read_parquet(paths.labels)
+    bars = pd.read_parquet(paths.bars)
+    bars.loc[bars[c.TIMESTAMP] >= HELD, [c.HIGH, c.LOW, c.CLOSE]] *= 3.0
+    bars.to_parquet(paths.bars, index=False)
+    labels.run(config, paths)
+    assert [file.read_bytes() for file in (paths.folds, paths.label_report)] == before
+    early = table[c.TIMESTAMP] < HELD
+    pd.testing.assert_frame_equal(pd.read_parquet(paths.labels)[early], table[early], check_exact=True)
+
+
+def test_opening_hands_out_the_outcomes_with_the_refits_classes(config: Config, paths: Paths) -> None:
+    opened = open_holdout(config, paths, NOW, "the paper is written")
+    own = pd.read_parquet(paths.holdout_labels)
+    assert len(own) == 2 * 15 * 24 == opened.opening.bars
+    assert own[c.TIMESTAMP].min() == HELD
+    matured = own[own[c.SCORE].notna()]
+    assert len(matured) == len(own) - 2 * config.labels.horizon_bars
+    _, refit = folds.load(paths.folds)
+    assert (matured[c.LABEL] == np.digitize(matured[c.SCORE], [refit.cut_low, refit.cut_high])).all()
+    assert json.loads(paths.holdout_opening.read_text())["hash"] == opened.entry.hash
+
+
+def test_every_opening_is_logged_and_the_second_is_told_of_the_first(config: Config, paths: Paths) -> None:
+    first = open_holdout(config, paths, NOW, "once")
+    second = open_holdout(config, paths, NOW, "twice")
+    assert first.entry.earlier == ()
+    assert second.entry.earlier == (first.opening,)
+    found, newest = openings.read(paths.holdout_log(config.market.name))
+    assert [opening.reason for opening in found] == ["once", "twice"]
+    assert newest == second.entry.hash
+    assert first.opening.data == second.opening.data
+    assert (first.opening.start, first.opening.commit) == (HELD.isoformat(), None)
+
+
+def test_a_recipe_is_told_apart_and_the_data_recognised(config: Config, paths: Paths) -> None:
+    first = open_holdout(config, paths, NOW, "once").opening
+    wider = config.labels.model_copy(update={"kind": "adaptive"})
+    other = config.model_copy(update={"labels": wider})
+    labels.run(other, paths)
+    second = open_holdout(other, paths, NOW, "another recipe").opening
+    assert second.recipe != first.recipe
+    assert second.data == first.data
+    assert (first.kind, second.kind) == ("normalised_percentile", "adaptive")
+
+
+def test_workspaces_of_one_store_share_the_log(config: Config, paths: Paths, tmp_path: Path) -> None:
+    (paths.data / "market").mkdir(parents=True)
+    other = Paths(tmp_path / "var" / "workspaces" / "one")
+    other.data.mkdir(parents=True)
+    (other.data / "market").symlink_to(paths.data / "market", target_is_directory=True)
+    assert other.holdout_log("planted") == paths.holdout_log("planted")
+
+
+def test_nothing_is_opened_that_was_not_held_back(config: Config, paths: Paths) -> None:
+    none = config.model_copy(update={"labels": config.labels.model_copy(update={"holdout_days": 0})})
+    labels.run(none, paths)
+    with pytest.raises(ConfigError, match=r"labels\.holdout_days"):
+        open_holdout(none, paths, NOW, "for nothing")
+    assert not paths.holdout_log(config.market.name).exists()
+
+
+def test_labels_of_other_parameters_are_not_opened(config: Config, paths: Paths) -> None:
+    other = config.model_copy(update={"labels": config.labels.model_copy(update={"horizon_bars": 10})})
+    with pytest.raises(DataError, match="what was held back"):
+        open_holdout(other, paths, NOW, "in a hurry")
+    assert not paths.holdout_log(config.market.name).exists()
+
+
+def test_a_reason_is_wanted(config: Config, paths: Paths) -> None:
+    with pytest.raises(ConfigError, match="--reason"):
+        open_holdout(config, paths, NOW, "  ")
+
+
+def test_the_commands_draw_open_and_tell(
+    config: Config, paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params = (ROOT / "params.yaml").read_text().replace("holdout_days: 0 ", "holdout_days: 15 ")
+    paths.params.write_text(params)
+    monkeypatch.chdir(paths.root)
+
+    def said(*arguments: str) -> str:
+        result = CliRunner().invoke(app, list(arguments))
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    drawn = said("folds", "show")
+    assert "fold 3" in drawn and "HHHH" in drawn and "refit" in drawn
+    assert (paths.root / "var" / "folds.svg").read_text().startswith("<svg")
+    assert "split 1+2" in said("folds", "show", "--groups", "4", "--tested", "2")
+    assert said("holdout", "log") == "never opened\n"
+    assert "OPENED BEFORE" not in said("holdout", "open", "--reason", "once")
+    assert "!!! OPENED BEFORE (1)" in said("holdout", "open", "--reason", "twice")
+    assert "2 openings, newest hash" in said("holdout", "log")
+
+
+def test_drawing_needs_labels(paths: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    monkeypatch.chdir(tmp_path / "empty")
+    result = CliRunner().invoke(app, ["folds", "show"])
+    assert isinstance(result.exception, DataError)
+    assert "run `xrl labels`" in str(result.exception)

@@ -1,0 +1,140 @@
+"""What the bundle says of leaks: nothing of clean stages, the right figure of each one planted."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.stages.fold_scalers import write_scalers
+from xrl import columns as c
+from xrl.config import Config, LabelKind, load_config
+from xrl.env.market import STATE_COLUMNS
+from xrl.errors import DataError
+from xrl.features import scaling
+from xrl.labels import folds
+from xrl.paths import Paths
+from xrl.sandbox import worlds
+from xrl.stages import features, labels, leak_check
+from xrl.stages.expert_rows import read_rows
+
+_BASE = load_config(Path(__file__).parents[2] / "params.yaml")
+SYMBOLS = ("BTCUSDT", "ETHUSDT")
+CONFIG: Config = _BASE.model_copy(update={"market": _BASE.market.model_copy(update={"symbols": SYMBOLS})})
+FIGURES = ("difference", "label_difference", "scaler_difference", "reaching_labels")
+START = pd.Timestamp("2025-01-01", tz="UTC")
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory: pytest.TempPathFactory) -> Paths:
+    """Stages of two symbols; the second begins ten days late, and without its taker volume."""
+    paths = Paths(tmp_path_factory.mktemp("clean"))
+    end = START + pd.Timedelta(days=90)
+    first = worlds.bars("planted", SYMBOLS[0], START, end, 7).assign(**{c.SYMBOL: SYMBOLS[0]})
+    late = worlds.bars("planted", SYMBOLS[1], START + pd.Timedelta(days=10), end, 7)
+    late = late.assign(**{c.SYMBOL: SYMBOLS[1], c.TAKER_BUY_VOLUME: np.nan})
+    paths.bars.parent.mkdir(parents=True)
+    bars = pd.concat([first, late], ignore_index=True)[[c.SYMBOL, *c.BAR]]
+    bars.to_parquet(paths.bars, index=False)
+    features.run(CONFIG, paths)
+    labels.run(CONFIG, paths)
+    write_scalers(paths)
+    return paths
+
+
+@pytest.fixture
+def copied(clean: Paths, tmp_path: Path) -> Paths:
+    shutil.copytree(clean.root, tmp_path / "copy")
+    return Paths(tmp_path / "copy")
+
+
+def figures(paths: Paths) -> dict[str, float]:
+    found = leak_check.figures(CONFIG, paths, pd.read_parquet(paths.bars))
+    return {name: found[name] for name in FIGURES}
+
+
+def test_clean_stages_have_no_leak_to_the_bit(clean: Paths) -> None:
+    assert figures(clean) == dict.fromkeys(FIGURES, 0)
+    spec = json.loads(clean.feature_spec.read_text())
+    assert any(column["observed"] for column in spec["left_out"])  # held at 0 there and here
+
+
+def test_features_a_bar_ahead_are_found_and_the_column_is_named(copied: Paths) -> None:
+    table = pd.read_parquet(copied.features)
+    table["rsi"] = table.groupby(c.SYMBOL, sort=False)["rsi"].shift(-1)
+    table.to_parquet(copied.features, index=False)
+    found = leak_check.figures(CONFIG, copied, pd.read_parquet(copied.bars))
+    assert found["difference"] > 0.1
+    assert found["column"] == "rsi"
+
+
+def test_one_bar_that_knows_the_next_is_enough(copied: Paths) -> None:
+    table = pd.read_parquet(copied.features)
+    table.loc[900, "return_1"] += 1e-6
+    table.to_parquet(copied.features, index=False)
+    assert CONFIG.gate.max_causal_difference < figures(copied)["difference"] < 1e-4
+
+
+def test_an_experts_scaler_fitted_on_all_bars_is_found(copied: Paths) -> None:
+    rows = read_rows(copied, "indicator")
+    everything = scaling.fit(rows.matrix, rows.names)
+    (copied.expert(1, "indicator") / "scaler.json").write_text(everything.to_json())
+    found = figures(copied)
+    assert found["scaler_difference"] > 0.001
+    assert found["difference"] == 0.0
+
+
+def test_a_policys_scaler_fitted_on_all_bars_is_found(copied: Paths) -> None:
+    state = pd.read_parquet(copied.features, columns=list(STATE_COLUMNS)).to_numpy(np.float64)
+    copied.fold_policy_scaler(2).write_text(scaling.fit(state, STATE_COLUMNS).to_json())
+    assert figures(copied)["scaler_difference"] > 0.001
+
+
+def test_a_scaler_of_other_columns_is_no_scaler_of_these(copied: Paths) -> None:
+    rows = read_rows(copied, "indicator")
+    fewer = scaling.fit(rows.matrix[:, 1:], rows.names[1:])
+    (copied.expert(0, "indicator") / "scaler.json").write_text(fewer.to_json())
+    assert figures(copied)["scaler_difference"] == float("inf")
+
+
+def test_folds_without_embargo_are_found_label_by_label(copied: Paths) -> None:
+    """Training up to the test span's start takes 20 labels of each symbol that lie within the embargo."""
+    laid = json.loads(copied.folds.read_text())
+    laid["folds"][3]["train_end"] = laid["folds"][3]["test_start"]
+    copied.folds.write_text(json.dumps(laid))
+    assert figures(copied)["reaching_labels"] == 2 * len(SYMBOLS) * CONFIG.labels.embargo_bars  # two experts
+
+
+def test_labels_that_claim_to_be_known_too_early_are_found(copied: Paths) -> None:
+    table = pd.read_parquet(copied.labels)
+    table[c.LABEL_END] = table[c.LABEL_END] - pd.Timedelta(hours=1)
+    table.to_parquet(copied.labels, index=False)
+    assert figures(copied)["label_difference"] == float("inf")
+
+
+@pytest.mark.parametrize("kind", get_args(LabelKind))
+def test_every_kind_of_label_is_known_when_it_says(kind: LabelKind, copied: Paths) -> None:
+    other = CONFIG.model_copy(update={"labels": CONFIG.labels.model_copy(update={"kind": kind})})
+    labels.run(other, copied)
+    for path in (copied.stage("experts"), copied.stage("policy")):
+        shutil.rmtree(path)
+    write_scalers(copied)
+    found = leak_check.figures(other, copied, pd.read_parquet(copied.bars))
+    assert [found[name] for name in FIGURES] == [0, 0, 0, 0]
+
+
+def test_a_history_too_short_to_be_cut_and_missing_stages_are_named(clean: Paths, copied: Paths) -> None:
+    bars = pd.read_parquet(clean.bars)
+    with pytest.raises(DataError, match=r"a prefix check needs 4 bars with .* before them"):
+        leak_check.figures(CONFIG, clean, bars[bars[c.TIMESTAMP] < START + pd.Timedelta(days=20)])
+    laid, _ = folds.load(copied.folds)
+    copied.fold_policy_scaler(laid[-1].index).unlink()
+    with pytest.raises(DataError, match="run `xrl policy`"):
+        figures(copied)
+    (copied.expert(2, "pattern") / "scaler.json").unlink()
+    shutil.copy(clean.fold_policy_scaler(laid[-1].index), copied.fold_policy_scaler(laid[-1].index))
+    with pytest.raises(DataError, match="run `xrl experts --fold 2 --expert pattern`"):
+        figures(copied)
