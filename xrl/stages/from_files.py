@@ -11,11 +11,15 @@ import pandas as pd
 from xrl import columns as c
 from xrl.config import Config
 from xrl.errors import DataError
-from xrl.market.pull import missing_spans
+from xrl.market.spans import missing
+from xrl.market.tables import FUNDING, OPEN_INTEREST, TIMEFRAMES
 from xrl.paths import Paths
 from xrl.sandbox import replay
 from xrl.stages import features, labels
 from xrl.stages.aside import aside
+from xrl.stages.snapshot import join
+
+_BARS = "1h"
 
 
 def run(
@@ -34,9 +38,8 @@ def run(
         ExchangeError: a symbol has no file.
         DataError: hours are missing.
     """
-    found = {symbol: replay.bars(folder.resolve(), symbol) for symbol in config.market.symbols}
-    hour = pd.Timedelta(hours=1)
-    last = end or min(bars[c.TIMESTAMP].iloc[-1] for bars in found.values()) + hour
+    found = {symbol: _bars(folder.resolve(), symbol) for symbol in config.market.symbols}
+    last = end or min(bars[c.TIMESTAMP].iloc[-1] for bars in found.values()) + TIMEFRAMES[_BARS]
     parts = []
     for symbol, bars in found.items():
         own = bars[(bars[c.TIMESTAMP] < last) & ((bars[c.TIMESTAMP] >= start) if start else True)]
@@ -48,10 +51,15 @@ def run(
     labels.run(config, paths)
 
 
+def _bars(folder: Path, symbol: str) -> pd.DataFrame:
+    """All bars of a symbol's files, columns.BAR."""
+    return join(*(replay.rows(folder, symbol, kind) for kind in (_BARS, FUNDING, OPEN_INTEREST)))
+
+
 def _check(symbol: str, time: pd.Series, end: pd.Timestamp, folder: Path) -> None:
     if time.empty:
         raise DataError(f"{symbol}: {folder} has no candle before {end}; widen --start and --end")
-    gaps = missing_spans(time, time.iloc[0], end)
+    gaps = missing(time, time.iloc[0], end, TIMEFRAMES[_BARS])
     if gaps:
         raise DataError(
             f"{symbol}: {folder} lacks {len(gaps)} spans of hours before {end}, the first from {gaps[0][0]}; "
