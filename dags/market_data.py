@@ -25,7 +25,7 @@ DAY = r"^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2})?Z)?$"
         "10 0 * * *", timezone="UTC", interval=timedelta(days=1), run_immediately=False
     ),
     catchup=False,
-    max_active_runs=4,
+    max_active_runs=1,  # the venue's rate limit is shared within a run, not between runs
     default_args={"retries": 3, "retry_delay": timedelta(seconds=20), "retry_exponential_backoff": True},
     params={
         "venue": Param(MARKET["venue"], enum=VENUES, description="Exchange, or its dialect in the sandbox."),

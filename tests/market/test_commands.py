@@ -44,7 +44,9 @@ def test_pull_takes_several_symbols_and_a_second_one_finds_nothing_to_do(run):
     code, out, _ = run("market", "status", "--world", "random_walk")
     line = next(line for line in out.splitlines() if "BTCUSDT" in line and "1h" in line)
     assert "2024-05-20 00:00" in line and "2024-05-21 23:00" in line and " 48 " in line
-    code, out, _ = run("validate", "--world", "random_walk", "--symbols", "BTCUSDT")
+    code, out, _ = run(
+        "validate", "--world", "random_walk", "--symbols", "BTCUSDT", "--until", "2024-05-22"
+    )  # fmt: skip
     assert "BTCUSDT funding: 6 rows are good" in out
     assert code == 1 and "history is long enough" in out  # two days are not enough to learn from
 
@@ -63,8 +65,23 @@ def test_longer_bars_are_made_of_stored_ones_and_the_venues_own_are_left(run):
     span = ("--world", "planted", "--symbols", "BTCUSDT", "--start", "2024-05-20", "--end", "2024-05-22")
     assert run("pull", *span)[0] == 0
     make = ("market", "resample", "--from", "1h", "--to", "4h", "--world", "planted", "--symbols", "BTCUSDT")
-    assert "12 candles of 4h made of 1h" in run(*make)[1]
-    assert "0 candles of 4h made of 1h" in run(*make)[1]
+    assert "12 candles of 4h made of 1h are new, 0 were corrected" in run(*make)[1]
+    assert "0 candles of 4h made of 1h are new, 0 were corrected" in run(*make)[1]
+    code, _, err = run("market", "resample", "--from", "5m", "--to", "1h", *make[6:])
+    assert code == 1 and "holds no 5m candles of BTCUSDT" in err
+
+
+def test_a_stale_history_and_another_venues_prices_are_told(run):
+    day = ("--symbols", "BTCUSDT", "--start", "2024-05-10", "--end", "2024-05-24")
+    for venue in ("binance", "bybit"):
+        assert run("pull", "--venue", venue, "--world", "planted", *day)[0] == 0
+    ask = ("validate", "--venue", "binance", "--world", "planted", "--symbols", "BTCUSDT")
+    code, out, _ = run(*ask, "--until", "2024-05-24", "--against", "bybit_planted")
+    assert code == 0 and "336 of 336 bars are compared with bybit_planted" in out and "refused" not in out
+    code, out, err = run(*ask, "--until", "2024-05-25")
+    assert code == 1 and "newest row is fresh" in out and "BTCUSDT 1h" in err
+    code, _, err = run(*ask, "--until", "2024-05-24", "--against", "okx_planted")
+    assert code == 1 and "okx_planted has none of the 336 1h candles of BTCUSDT" in err
 
 
 def test_a_bar_that_is_missing_fails_the_run_is_listed_and_comes_with_the_next_pull(run, sandbox: Sandbox):
@@ -93,7 +110,7 @@ def test_a_refused_batch_is_told_with_its_rule_and_report(run, sandbox: Sandbox,
     requests.delete(f"{sandbox.url}/_faults", timeout=5).raise_for_status()
     assert code == 1 and "BTCUSDT could not" in err and "ETHUSDT" not in err
     assert "rule" in out and str(tmp_path / "data" / "quarantine" / "planted" / "BTCUSDT" / "1h") in out
-    assert "BTCUSDT" not in run("validate", "--world", "planted", "--symbols", "ETHUSDT")[1]
+    assert "ETHUSDT: 6 funding rates" in out and "48 candles are new" in out
 
 
 @pytest.mark.parametrize(
@@ -101,6 +118,7 @@ def test_a_refused_batch_is_told_with_its_rule_and_report(run, sandbox: Sandbox,
     [
         (("--world", "mars"), "must be one of planted, random_walk, replay, live; received 'mars'"),
         (("--symbols", "FOOUSDT"), "lists no perpetual FOOUSDT"),
+        (("--timeframe", "7m"), "1h"),
         (("--start", "2024-05-02", "--end", "2024-05-01"), "`--start` must lie before `--end`"),
     ],
 )

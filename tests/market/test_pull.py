@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -214,6 +215,8 @@ def test_what_a_venue_keeps_for_a_month_adds_up_day_by_day_and_the_limit_is_said
     sandbox.now = utc("2024-06-20 00:10")
     outcome = pulled(sandbox, tmp_path, "2024-06-01", "2024-06-20")["BTCUSDT"]
     assert outcome.complete and outcome.unavailable == {}
+    limit = Journal(tmp_path / "journal").read("BTCUSDT").unavailable[OPEN_INTEREST]
+    assert limit == "BTCUSDT open-interest marks: binance keeps them since 2024-05-21 01:10 only"
     kept = stored(tmp_path, OPEN_INTEREST)[c.TIMESTAMP]
     assert len(kept) == len(pd.date_range("2024-05-02 12:00", "2024-06-20 00:00", freq="h"))
 
@@ -441,6 +444,20 @@ def test_an_outage_ends_the_pull_keeps_what_had_come_and_the_next_goes_on(
         assert all(outcome.complete for outcome in outcomes.values())
     assert files(tmp_path / "ours") == files(tmp_path / "good")
     assert kept < len(files(tmp_path / "good"))
+
+
+def test_two_pulls_at_once_end_where_one_ends(sandbox: Sandbox, tmp_path: Path):
+    interval = ("2024-04-20", "2024-06-01", "BTCUSDT", "ETHUSDT")
+    pulled(sandbox, tmp_path / "good", *interval)
+    with ThreadPoolExecutor(2) as both:
+        runs = [both.submit(pulled, sandbox, tmp_path / "ours", *interval) for _ in range(2)]
+        assert all(outcome.complete for run in runs for outcome in run.result().values())
+    assert files(tmp_path / "ours") == files(tmp_path / "good")
+
+
+def test_an_unknown_timeframe_is_refused(sandbox: Sandbox, tmp_path: Path):
+    with pytest.raises(ConfigError, match=r"must be one of 1m, .* received '7h'"):
+        pulled(sandbox, tmp_path, "2024-05-02", "2024-05-03", timeframe="7h")
 
 
 @pytest.mark.parametrize(

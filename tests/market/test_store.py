@@ -254,11 +254,17 @@ def test_rows_of_another_schema_are_refused(tmp_path: Path):
     assert contents(tmp_path) == {}
 
 
+def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path):
+    (tmp_path / "BTCUSDT").write_text("a file where a folder should be")
+    with pytest.raises(DataError, match=r"BTCUSDT: .* cannot be written .* then pull again"):
+        Store(tmp_path).write("BTCUSDT", "1h", candles("2024-01-30", "2024-01-31"))
+
+
 def test_what_a_dead_writer_left_is_swept_and_never_read(tmp_path: Path):
     store = Store(tmp_path)
     store.write("BTCUSDT", "1h", candles("2024-01-30", "2024-02-03"))
     before = contents(tmp_path)
-    left = tmp_path / "BTCUSDT" / "1h" / "2024-02.123-abc.part"
+    left = tmp_path / "BTCUSDT" / "1h" / ".2024-02.123-abc.part"
     left.write_bytes(b"PAR1 half a file")
     assert len(store.read("BTCUSDT", "1h")) == 96 and store.damaged("BTCUSDT", "1h") == []
     store.sweep("BTCUSDT", "1h")

@@ -57,16 +57,21 @@ def chosen_symbols(symbols: list[str] | None, more: list[str] | None) -> tuple[s
 
 def interval(start: datetime | None, end: datetime | None) -> tuple["pd.Timestamp", "pd.Timestamp"]:
     """The interval asked for; without a start the `snapshot.days` before the end."""
-    import pandas as pd
-
     if start is None or end is None:
         span = here()[0].snapshot
         end = end or span.as_of
         start = start or end - timedelta(days=span.days)
-    first, last = (pd.Timestamp(time.replace(tzinfo=time.tzinfo or UTC)) for time in (start, end))
+    first, last = utc(start), utc(end)
     if first >= last:
         raise ConfigError(f"`--start` must lie before `--end`; received {first} and {last}")
     return first, last
+
+
+def utc(time: datetime) -> "pd.Timestamp":
+    """A moment; without a zone it is UTC."""
+    import pandas as pd
+
+    return pd.Timestamp(time if time.tzinfo else time.replace(tzinfo=UTC)).tz_convert("UTC")
 
 
 def exchange(market: Market) -> "Exchange":

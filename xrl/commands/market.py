@@ -4,12 +4,14 @@ Enters: options. Leaves: text, rows in the store. A pull goes on with the other 
 failed is told at the end, with exit code 1.
 """
 
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from xrl.commands.choices import (
+    TIMES,
     MoreOption,
     SymbolsOption,
     TimeframeOption,
@@ -21,6 +23,7 @@ from xrl.commands.choices import (
     exchange,
     interval,
     places,
+    utc,
 )
 from xrl.commands.root import here
 from xrl.config import load_settings
@@ -85,29 +88,38 @@ def validate(
     symbols: SymbolsOption = None,
     venue: VenueOption = None,
     world: WorldOption = None,
-    against: Annotated[
-        str | None, typer.Option(help="Store of another venue whose prices should agree.")
+    against: Annotated[str | None, typer.Option(help="Another venue's store, e.g. bybit_perp.")] = None,
+    until: Annotated[
+        datetime | None,
+        typer.Option(formats=TIMES, help="What the newest rows should reach; default: `snapshot.as_of`."),
     ] = None,
 ) -> None:
-    """Hold the stored history against the rules that every pull must keep, and against its own length."""
-    from xrl.market.expectations import Batch, validate
+    """Hold the stored history against every pull's rules, its own length and freshness, another venue."""
+    from xrl.market.derived import Batch
+    from xrl.market.expectations import validate
     from xrl.market.tables import empty, is_candles
 
     config, market = here()[0], chosen_market(venue, world)
-    kept = places(market.name)
+    kept, chosen = places(market.name), chosen_symbols(symbols, more)
+    kinds = {kind for symbol in chosen for kind in kept.store.kinds(symbol)} | {config.market.timeframe}
     bad = []
-    for symbol in chosen_symbols(symbols, more):
-        for kind in kept.store.kinds(symbol) or (config.market.timeframe,):
-            rows = kept.store.read(symbol, kind)
-            other = {symbol: _other(against, symbol, kind)} if against and is_candles(kind) else None
-            verdict = validate(
-                kind, [Batch(symbol, rows, empty(kind))], config.validation, kept.quarantine,
-                references=other, venue=against or "the other venue", whole_history=is_candles(kind),
-            )[symbol]  # fmt: skip
-            said = verdict.message(symbol, kind) if verdict.failures else f"{len(rows)} rows are good"
+    for kind in sorted(kinds):
+        rows = {symbol: kept.store.read(symbol, kind) for symbol in chosen}
+        others = _others(against, kind, rows) if against and is_candles(kind) else None
+        verdicts = validate(
+            kind,
+            [Batch(symbol, own, empty(kind)) for symbol, own in rows.items()],
+            config.validation,
+            kept.quarantine,
+            references=others,
+            venue=against or "the other venue",
+            fresh_until=utc(until or config.snapshot.as_of),
+            whole_history=is_candles(kind),
+        )
+        for symbol, verdict in verdicts.items():
+            said = verdict.message(symbol, kind) if verdict.failures else f"{len(rows[symbol])} rows are good"
             print(f"{market.name} {symbol} {kind}: {said}")
-            if not verdict.accepted:
-                bad.append(f"{symbol} {kind}")
+        bad += [f"{symbol} {kind}" for symbol, verdict in verdicts.items() if not verdict.accepted]
     if bad:
         raise DataError(f"{market.name}: {', '.join(bad)} did not pass; the rules and samples stand above")
 
@@ -139,28 +151,42 @@ def market_resample(
     venue: VenueOption = None,
     world: WorldOption = None,
 ) -> None:
-    """Make longer candles of stored ones, exactly; bars that the venue sent itself are left as they are."""
+    """Make longer candles of stored ones, exactly; made again, they follow the venue's corrections."""
     from xrl.market.resample import resample
 
     market = chosen_market(venue, world)
     store = places(market.name).store
     for symbol in chosen_symbols(symbols, more):
-        made = resample(store.read(symbol, from_), to, from_)
-        new = made[~made["timestamp"].isin(store.times(symbol, to))]
-        store.write(symbol, to, new)
-        print(f"{market.name} {symbol}: {len(new)} candles of {to} made of {from_}")
+        finer = store.read(symbol, from_)
+        if finer.empty:
+            raise DataError(
+                f"{market.name} holds no {from_} candles of {symbol}; expected those to make {to} of. "
+                f"Run `xrl pull --timeframe {from_} --symbols {symbol}` first"
+            )
+        # What the venue sent itself is the same to the bit, unless it corrected the finer bars since.
+        new = store.write(symbol, to, resample(finer, to, from_))
+        print(
+            f"{market.name} {symbol}: {new.added} candles of {to} made of {from_} are new, "
+            f"{new.corrected} were corrected"
+        )
 
 
-def _other(name: str, symbol: str, kind: str) -> "pd.DataFrame":
-    """Candles of another market's store.
+def _others(name: str, kind: str, rows: "Mapping[str, pd.DataFrame]") -> "dict[str, pd.DataFrame]":
+    """Candles of another market's store, to be compared with `rows`; says how many bars both have.
 
     Raises:
-        DataError: it has none.
+        DataError: it has none of a symbol's bars.
     """
-    rows = places(name).store.read(symbol, kind)
-    if rows.empty:
-        raise DataError(f"the store {name} has no {kind} candles of {symbol} to compare with; pull them")
-    return rows
+    found = {symbol: places(name).store.read(symbol, kind) for symbol in rows}
+    for symbol, own in rows.items():
+        both = int(own["timestamp"].isin(found[symbol]["timestamp"]).sum())
+        if not both:
+            raise DataError(
+                f"the store {name} has none of the {len(own)} {kind} candles of {symbol} to compare with; "
+                "pull the same interval into it first"
+            )
+        print(f"{symbol} {kind}: {both} of {len(own)} bars are compared with {name}")
+    return found
 
 
 def _tell(name: str, outcomes: "Mapping[str, Outcome]") -> None:

@@ -16,7 +16,7 @@ from xrl.market import spans
 from xrl.market.exchange import Exchange, Listing
 from xrl.market.intake import Tally
 from xrl.market.journal import Entry, Journal
-from xrl.market.outcome import described
+from xrl.market.outcome import described, noun
 from xrl.market.plan import History, Piece, Plan, plan
 from xrl.market.spans import Span
 from xrl.market.store import Store
@@ -96,8 +96,9 @@ class Agenda:
                     history = History(listing.listed_at, listing.ends_at, kept_since, closed_until)
                     found.setdefault(kind, []).extend(self._pieces(symbol, kind, history))
                 else:
-                    said = f"{symbol} {kind}: {self.exchange.venue} does not publish it"
-                    self.tallies[symbol].unavailable[kind] = said
+                    tally = self.tallies[symbol]
+                    tally.limits[kind] = f"{symbol} {kind}: {self.exchange.venue} does not publish it"
+                    tally.unavailable[kind] = tally.limits[kind]
         return found
 
     def _look_up(self, symbol: str) -> None:
@@ -118,11 +119,12 @@ class Agenda:
             return ()
         tally.added[kind] = 0
         tally.due.setdefault(kind, []).extend(found.due)
-        if found.too_old:
-            tally.unavailable[kind] = (
-                f"{symbol}: {described(kind, found.too_old)} cannot be had: {self.exchange.venue} keeps them "
-                f"since {history.kept_since:%Y-%m-%d %H:%M} only"
-            )
+        if history.kept_since is not None:
+            since = f"{self.exchange.venue} keeps them since {history.kept_since:%Y-%m-%d %H:%M} only"
+            tally.limits[kind] = f"{symbol} {noun(kind)}: {since}"
+            if found.too_old:
+                said = described(kind, found.too_old)
+                tally.unavailable[kind] = f"{symbol}: {said} cannot be had: {since}"
         return found.pieces
 
     def _plan(self, symbol: str, kind: Kind, history: History) -> Plan:

@@ -58,7 +58,7 @@ def fetch(
         exchange: the venue.
         piece: what to ask for.
         refills: how often rows that lack, contradict themselves or are incomplete are asked for again.
-        arrived: told symbol and number of rows of each page.
+        arrived: told symbol and number of rows of each page that the piece asks for.
         pause: waits for some seconds before each further asking.
 
     Raises:
@@ -82,7 +82,8 @@ def _ask(exchange: Exchange, piece: Piece, span: Span, arrived: Arrived) -> Repa
     pages = [empty(piece.kind)]
     for page in exchange.pages(piece.kind, piece.symbol, *span):
         pages.append(page)
-        arrived(piece.symbol, len(page))
+        times = page[c.TIMESTAMP]
+        arrived(piece.symbol, int(((times >= piece.span.first) & (times < piece.span.last)).sum()))
     whole = [page for page in pages if len(page)] or pages
     return repair(pd.concat(whole, ignore_index=True), piece.kind, *span)
 

@@ -39,6 +39,7 @@ class Tally:
     Args:
         due: by kind, where rows must be for this pull to be complete.
         lacking: by kind, spans that the venue lacks.
+        limits: by kind, what the venue does not publish, or since when it keeps it.
         unsettled: by kind, spans that were refused or not answered.
         validated: whether any rows were judged.
     """
@@ -50,6 +51,7 @@ class Tally:
     lacking: dict[Kind, list[Span]] = field(default_factory=dict)
     unsettled: dict[Kind, list[Span]] = field(default_factory=dict)
     unavailable: dict[Kind, str] = field(default_factory=dict)
+    limits: dict[Kind, str] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     mended: list[Path] = field(default_factory=list)

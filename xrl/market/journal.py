@@ -4,19 +4,17 @@ Enters: what a pull or a validation did. Leaves: `SYMBOL.json` below the market'
 lies outside the store, on which DVC depends, and nothing is taken for true from it: rows tell what is there.
 """
 
-import fcntl
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pandas as pd
 
+from xrl.market import disk
 from xrl.market.spans import Span
 from xrl.market.tables import Kind
 
@@ -31,7 +29,7 @@ class Entry:
         duplicates: identical rows that were removed, over all pulls.
         corrected: stored rows whose values the venue changed, over all pulls.
         holes: by kind, stamps that the venue lacked or whose file was damaged; every pull asks for them.
-        unavailable: by kind, what the venue does not publish or no longer keeps, as last said.
+        unavailable: by kind, what the venue does not publish, or since when it keeps it.
         last_pull: the venue's time of it.
         last_validation: when rows were last judged.
         ends_at: when the symbol was delisted; None while it trades.
@@ -70,14 +68,9 @@ class Journal:
     def update(self, symbol: str, change: Callable[[Entry], Entry]) -> None:
         """Replace the entry by what `change` makes of it; two writers take turns."""
         self.root.mkdir(parents=True, exist_ok=True)
-        path = self._path(symbol)
-        with _alone(self.root) as folder:
-            aside = path.with_name(f".{symbol}.{uuid4().hex[:8]}.part")
-            with aside.open("w") as stream:
-                json.dump(_json(change(self.read(symbol))), stream, indent=1)
-                stream.flush()
-                os.fsync(stream.fileno())
-            aside.replace(path)
+        with disk.locked(self.root) as folder:
+            text = json.dumps(_json(change(self.read(symbol))), indent=1)
+            disk.replace(self._path(symbol), text.encode() + b"\n")
             os.fsync(folder)
 
     def _path(self, symbol: str) -> Path:
@@ -119,14 +112,3 @@ def _text(time: pd.Timestamp | None) -> str | None:
 
 def _time(text: str | None) -> pd.Timestamp | None:
     return None if text is None else pd.Timestamp(text).tz_convert("UTC")
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[int]:
-    """Hold the folder alone among processes and threads; the lock goes with its holder."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield descriptor
-    finally:
-        os.close(descriptor)

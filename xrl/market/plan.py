@@ -121,7 +121,7 @@ def plan(
     asked = spans.overlap(spans.merge(wanted, _BRIDGE_ROWS * step), [kept])
     must = tuple(spans.overlap(spans.overlap([due, *holes], [life]), [kept]))
     whole = Piece(symbol, kind, kept, kept, must, pd.DatetimeIndex([]), life.first)
-    past = spans.overlap(traded, [Span(life.first, kept.first)])
+    past = spans.overlap(spans.overlap([due, *holes], [life]), [Span(_NEVER.first, kept.first)])
     return Plan(
         tuple(piece for span in asked for piece in _cut(store, whole._replace(span=span))),
         tuple(spans.overlap(traded, [kept])),

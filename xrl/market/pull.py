@@ -90,7 +90,9 @@ def pull(
 
 
 def _check(order: Order) -> None:
-    step = TIMEFRAMES[order.timeframe]
+    step = TIMEFRAMES.get(order.timeframe)
+    if step is None:
+        raise ConfigError(f"a timeframe must be one of {', '.join(TIMEFRAMES)}; received {order.timeframe!r}")
     if order.start >= order.end or any(time != time.floor(step) for time in (order.start, order.end)):
         raise ConfigError(
             f"a pull needs a start before its end, both on the grid of {order.timeframe}; received "
@@ -162,7 +164,7 @@ def _noted(agenda: Agenda, symbol: str, now: pd.Timestamp, entry: Entry) -> Entr
         duplicates=entry.duplicates + tally.duplicates,
         corrected=entry.corrected + tally.corrected,
         holes={kind: found for kind, found in holes.items() if found},
-        unavailable=dict(tally.unavailable),
+        unavailable=tally.limits,
         last_pull=now,
         last_validation=now if tally.validated else entry.last_validation,
         ends_at=agenda.listed[symbol].ends_at,

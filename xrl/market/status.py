@@ -26,8 +26,7 @@ class KindStatus(NamedTuple):
         gaps: spans between them in which rows must be and are not, and those that the last pull asked for in
             vain.
         damaged: files that will be pulled anew, whose rows do not count.
-        unavailable: what the venue does not publish or no longer keeps, as the last pull said; None for
-            nothing.
+        unavailable: that the venue does not publish it, or since when it keeps it; None if it has all.
     """
 
     kind: Kind
