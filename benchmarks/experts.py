@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.material import config
+from benchmarks.memory import peak_growth_bytes
 from benchmarks.timing import median_seconds, side_by_side
 from xrl.columns import CLASSES, EMBEDDING_WIDTH
 from xrl.experts import train
@@ -76,9 +77,11 @@ def _lstm(loss: FocalLoss) -> keras.Model:
 
 def _peak_gb(windows: int, columns: int) -> float | None:
     """Largest resident memory of one epoch of `fit_expert` above what the process holds before, GB."""
-    if not _forget_peak():
-        return None
-    before = _status_kb("VmRSS")
+    grown = peak_growth_bytes(lambda: _one_epoch(windows, columns))
+    return None if grown is None else grown / 1e9
+
+
+def _one_epoch(windows: int, columns: int) -> None:
     rng = np.random.default_rng(_SEED)
     bars = windows + _WINDOW - 1
     rows = Rows(
@@ -89,22 +92,6 @@ def _peak_gb(windows: int, columns: int) -> float | None:
     learned: NDArray[np.bool_] = rows.position >= _WINDOW - 1
     params = config().experts.model_copy(update={"epochs": 1, "window_bars": _WINDOW})
     train.fit_expert(rows, learned, np.zeros(bars, dtype=bool), params, _SEED)
-    return (_status_kb("VmHWM") - before) * 1024 / 1e9
-
-
-def _forget_peak() -> bool:
-    """Reset this process's peak memory; False where the system has no such thing."""
-    switch = Path("/proc/self/clear_refs")
-    try:
-        switch.write_text("5")
-    except OSError:
-        return False
-    return True
-
-
-def _status_kb(name: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(name + ":"))
 
 
 def _onnx_seconds(expert: Expert, answers: int) -> float:

@@ -31,6 +31,16 @@ def test_transform_is_float32_within_the_clip_and_keeps_nan():
     np.testing.assert_array_equal(found[:, 0], [1, 5, -5, np.nan])
 
 
+def test_a_crash_in_training_moves_neither_center_nor_scale():
+    """One bar in fifty a hundred times as large: a standard deviation would grow fourteenfold."""
+    calm = np.random.default_rng(0).normal(size=(5000, 1))
+    crash = np.where(np.arange(5000)[:, None] % 50, calm, 100 * calm)
+    assert crash.std() > 10 * calm.std()
+    before, after = fit(calm, ["a"]), fit(crash, ["a"])
+    assert after.scale[0] == pytest.approx(before.scale[0], rel=0.05)
+    assert after.center[0] == pytest.approx(before.center[0], abs=0.05)
+
+
 def test_warm_up_rows_do_not_move_the_fit():
     warm = np.vstack([np.full((3, 3), np.nan), X])
     assert fit(warm, ["a", "b", "c"]) == fit(X, ["a", "b", "c"])

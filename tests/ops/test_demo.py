@@ -11,7 +11,7 @@ from rich.console import Console
 from ops.demo import Demo, jobs
 from ops.environment import ROOT
 from ops.outcome import Outcome
-from ops.service_call import candles
+from ops.service_call import candles, closes
 from ops.summary import print_outcome
 from xrl.config import load_config
 from xrl.errors import ConfigError
@@ -42,7 +42,9 @@ def test_the_service_is_asked_about_closed_candles_up_to_as_of() -> None:
     while not running.started:
         time.sleep(0.01)
     try:
-        found = candles(f"http://127.0.0.1:{sock.getsockname()[1]}/planted", "BTCUSDT", AS_OF, bars=1100)
+        base = f"http://127.0.0.1:{sock.getsockname()[1]}/planted"
+        found = candles(base, "BTCUSDT", AS_OF, bars=1100)
+        beside = closes(base, "BTCUSDT", AS_OF, bars=120)
     finally:
         running.should_exit = True
         thread.join(timeout=20)
@@ -53,6 +55,7 @@ def test_the_service_is_asked_about_closed_candles_up_to_as_of() -> None:
     settled = [stamp for stamp, rate in zip(found["timestamp"], found["funding_rate"]) if rate is not None]
     assert all(stamp is not None and stamp % 28_800_000 == 0 for stamp in settled)
     assert len(settled) in (137, 138)
+    assert beside == {name: found[name][-120:] for name in ("timestamp", "close")}
 
 
 def _told(**changes: object) -> str:

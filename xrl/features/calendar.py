@@ -4,6 +4,8 @@ Known in advance, so nothing here looks at prices. Read from tables of 168 hours
 bits.
 """
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,6 +38,7 @@ def calendar(timestamp: NDArray[np.datetime64]) -> dict[str, Array]:
     return {name: table[hour] for name, table in _tables().items()}
 
 
+@lru_cache(maxsize=1)
 def _tables() -> dict[str, Array]:
     hour = np.arange(WEEK_HOURS)
     day_angle, week_angle = 2.0 * np.pi * (hour % 24) / 24.0, 2.0 * np.pi * hour / WEEK_HOURS

@@ -130,61 +130,61 @@ def _scan(b: Array, out: Array) -> None:
 
 @njit
 def _is_long(b: Array, t: int) -> bool:
-    return b[t, BODY] > b[t, BODY_10]
+    return bool(b[t, BODY] > b[t, BODY_10])
 
 
 @njit
 def _is_short(b: Array, t: int) -> bool:
-    return b[t, BODY] < b[t, BODY_10]
+    return bool(b[t, BODY] < b[t, BODY_10])
 
 
 @njit
 def _is_short_or_even(b: Array, t: int) -> bool:
-    return b[t, BODY] <= b[t, BODY_10]
+    return bool(b[t, BODY] <= b[t, BODY_10])
 
 
 @njit
 def _is_doji(b: Array, t: int) -> bool:
-    return b[t, BODY] <= 0.1 * b[t, RANGE_10]
+    return bool(b[t, BODY] <= 0.1 * b[t, RANGE_10])
 
 
 @njit
 def _no_upper(b: Array, t: int) -> bool:
-    return b[t, UPPER] < 0.1 * b[t, RANGE_10]
+    return bool(b[t, UPPER] < 0.1 * b[t, RANGE_10])
 
 
 @njit
 def _no_lower(b: Array, t: int) -> bool:
-    return b[t, LOWER] < 0.1 * b[t, RANGE_10]
+    return bool(b[t, LOWER] < 0.1 * b[t, RANGE_10])
 
 
 @njit
 def _gaps_up(b: Array, t: int) -> bool:
-    return b[t, BOTTOM] > b[t - 1, TOP]
+    return bool(b[t, BOTTOM] > b[t - 1, TOP])
 
 
 @njit
 def _gaps_down(b: Array, t: int) -> bool:
-    return b[t, TOP] < b[t - 1, BOTTOM]
+    return bool(b[t, TOP] < b[t - 1, BOTTOM])
 
 
 @njit
 def _opens_near(b: Array, t: int) -> bool:
     """Opens within the previous body or near its end, in the direction of a rise."""
-    return b[t - 1, OPEN] < b[t, OPEN] <= b[t - 1, CLOSE] + 0.2 * b[t - 1, RANGE_5]
+    return bool(b[t - 1, OPEN] < b[t, OPEN] <= b[t - 1, CLOSE] + 0.2 * b[t - 1, RANGE_5])
 
 
 @njit
 def _opens_in_or_near(b: Array, t: int) -> bool:
     near = 0.2 * b[t - 1, RANGE_5]
-    return b[t - 1, BOTTOM] - near <= b[t, OPEN] <= b[t - 1, TOP] + near
+    return bool(b[t - 1, BOTTOM] - near <= b[t, OPEN] <= b[t - 1, TOP] + near)
 
 
 @njit
 def _rises(b: Array, t: int) -> bool:
     """Three white bars, each close above the one before."""
     white = b[t, COLOUR] == 1 and b[t - 1, COLOUR] == 1 and b[t - 2, COLOUR] == 1
-    return white and b[t, CLOSE] > b[t - 1, CLOSE] > b[t - 2, CLOSE]
+    return bool(white and b[t, CLOSE] > b[t - 1, CLOSE] > b[t - 2, CLOSE])
 
 
 # One bar.
@@ -285,7 +285,7 @@ def _separating(b: Array, t: int) -> int:
 def _matching_low(b: Array, t: int) -> bool:
     equal = 0.05 * b[t - 1, RANGE_5]
     black = b[t, COLOUR] == -1 and b[t - 1, COLOUR] == -1
-    return black and b[t - 1, CLOSE] - equal <= b[t, CLOSE] <= b[t - 1, CLOSE] + equal
+    return bool(black and b[t - 1, CLOSE] - equal <= b[t, CLOSE] <= b[t - 1, CLOSE] + equal)
 
 
 # Three bars and more.
@@ -389,13 +389,13 @@ def _breaks_inside(b: Array, t: int) -> int:
 @njit
 def _reverses(b: Array, t: int, break_t: int, side: int) -> bool:
     """Whether the close of `t` takes back the break of the inside bar before `break_t`."""
-    return b[t, CLOSE] > b[break_t - 1, HIGH] if side == 1 else b[t, CLOSE] < b[break_t - 1, LOW]
+    return bool(b[t, CLOSE] > b[break_t - 1, HIGH] if side == 1 else b[t, CLOSE] < b[break_t - 1, LOW])
 
 
 @njit
 def _hikkake(b: Array, t: int) -> int:
     """The break, or the first close within three bars after the latest one that takes it back."""
-    side = _breaks_inside(b, t)
+    side: int = _breaks_inside(b, t)
     if side != 0:
         return side
     for break_t in range(t - 1, max(t - 4, 1), -1):

@@ -24,6 +24,7 @@ def list_features(
     from rich.table import Table
 
     from xrl.features import catalogue, table
+    from xrl.features.feature import GROUPS
 
     paths = Paths(Path.cwd())
     config = load_config(paths.params)
@@ -33,8 +34,8 @@ def list_features(
         print(f"written: {place.relative_to(paths.root)}")
         return
     declared = table.declared(config.features)
-    if group is not None and group not in table.GROUPS:
-        raise ConfigError(f"`--group` must be one of {', '.join(table.GROUPS)}; received {group!r}")
+    if group is not None and group not in GROUPS:
+        raise ConfigError(f"`--group` must be one of {', '.join(GROUPS)}; received {group!r}")
     chosen = [feature for feature in declared if group is None or group in feature.groups]
     shown = Table(*catalogue.HEADINGS, title=f"{len(chosen)} columns")
     for row in catalogue.rows(chosen):

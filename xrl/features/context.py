@@ -7,12 +7,14 @@ does not answer then. Every move is in units of the symbol's own 60-bar volatili
 defined: correlation and beta 1, relative return 0.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from xrl.config import ContextParams
@@ -59,7 +61,10 @@ FEATURES: tuple[Feature, ...] = (
         "market_available", "PI", "0 or 1", _REACH, "never", "whether half of the market is known", "market"
     ),
 )
-_BARS: Final = (1, 6, 24)
+#: Bars of the moves that are compared, and the columns that hold them.
+BARS: Final = (1, 6, 24)
+_LEAD_RETURNS: Final = tuple(f"lead_return_{bars}" for bars in BARS)
+_MARKET_RETURNS: Final = tuple(f"market_return_{bars}" for bars in BARS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,20 +75,22 @@ class Peer:
     close: Array
 
     @cached_property
+    def log_close(self) -> Array:
+        """Natural logarithm of the close."""
+        return np.log(self.close)
+
+    @cached_property
     def log_return(self) -> Array:
         """One-bar log return; NaN at the first bar."""
-        log_close = np.log(self.close)
-        return log_close - delay(log_close, 1)
+        return self.log_close - delay(self.log_close, 1)
 
     @cached_property
-    def volatility(self) -> Array:
-        """Root mean square of the last 60 log returns; NaN for the first 60 bars."""
-        return rolling_rms(self.log_return, VOLATILITY_WINDOW)
+    def moves(self) -> Array:
+        """See `moves`; (3, n)."""
+        return np.asarray(moves(self.log_close, rolling_rms(self.log_return, VOLATILITY_WINDOW)))
 
-    @cached_property
-    def moves(self) -> dict[int, Array]:
-        """Log returns of 1, 6 and 24 bars in own volatilities; NaN where the volatility is unknown."""
-        return moves(np.log(self.close), self.volatility)
+
+_NOBODY: Final = Peer(np.empty(0, "datetime64[ms]"), np.empty(0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,12 +130,26 @@ def peer(timestamps: NDArray[np.datetime64], close: Array) -> Peer:
     return Peer(timestamps, np.ascontiguousarray(close, dtype=np.float64))
 
 
-def moves(log_close: Array, volatility: Array) -> dict[int, Array]:
-    """Log returns over 1, 6 and 24 bars in 60-bar volatilities; 0 where the price stands still."""
-    return {
-        bars: ratio(log_close - delay(log_close, bars), volatility * bars**0.5, undefined=0.0, floor=FLAT)
-        for bars in _BARS
-    }
+@njit(cache=True)
+def moves(log_close: Array, volatility: Array) -> Array:
+    """Log returns over 1, 6 and 24 bars in 60-bar volatilities; 0 where the price stands still.
+
+    Args:
+        log_close: (n,).
+        volatility: (n,) root mean square of the last 60 log returns, NaN for the first 60.
+
+    Returns:
+        (3, n), NaN where the volatility is.
+    """
+    out = np.full((3, log_close.shape[0]), np.nan)
+    for i, bars in enumerate(BARS):
+        root = math.sqrt(bars)
+        for t in range(bars, log_close.shape[0]):
+            if volatility[t] * root <= FLAT:
+                out[i, t] = 0.0
+            else:
+                out[i, t] = (log_close[t] - log_close[t - bars]) / (volatility[t] * root)
+    return out
 
 
 def needed(params: ContextParams, symbol: str) -> tuple[str, ...]:
@@ -151,67 +172,71 @@ def context_columns(x: Inputs, params: ContextParams, context: Context | None) -
             "`features.context` declares other symbols; pass `context` with the symbol and its peers, or "
             "declare none"
         )
-    own = moves(x.log_close, x.volatility)
+    own = np.asarray(moves(x.log_close, x.volatility))
     return {**_lead_columns(x, params, context, own), **_market_columns(x, params, context, own)}
 
 
-def _lead_columns(
-    x: Inputs, params: ContextParams, context: Context, own: dict[int, Array]
-) -> dict[str, Array]:
+def _lead_columns(x: Inputs, params: ContextParams, context: Context, own: Array) -> dict[str, Array]:
     if params.lead == context.symbol:
         known = np.isfinite(x.volatility)
-        found = {f"lead_return_{bars}": own[bars] for bars in _BARS}
+        found = {name: own[i] for i, name in enumerate(_LEAD_RETURNS)}
         one = np.ones(len(x))
         found |= {"lead_relative_24": np.zeros(len(x)), "lead_correlation": one, "lead_beta": one}
         return _masked(found, known, "lead_available")
-    lead = context.peers.get(params.lead or "")
+    lead = context.peers.get(params.lead or "", _NOBODY)
     rows = _rows(x, lead)
-    moved = {bars: _at(rows, lead.moves[bars] if lead else None) for bars in _BARS}
-    theirs = _at(rows, lead.log_return if lead else None)
+    moved, theirs = _at(x, rows, lead.moves), _at(x, rows, lead.log_return)
     both = np.isfinite(theirs) & np.isfinite(x.log_return)
     mine, theirs = np.where(both, x.log_return, 0.0), np.where(both, theirs, 0.0)
     covariance = trailing_sum(mine * theirs, BETA_BARS)
     variance = trailing_sum(theirs * theirs, BETA_BARS)
     deviations = np.sqrt(variance * trailing_sum(mine * mine, BETA_BARS))
-    found = {f"lead_return_{bars}": moved[bars] for bars in _BARS}
     floor = BETA_BARS * FLAT**2
+    found = {name: moved[i] for i, name in enumerate(_LEAD_RETURNS)}
     found |= {
-        "lead_relative_24": own[24] - moved[24],
+        "lead_relative_24": own[2] - moved[2],
         "lead_correlation": np.clip(ratio(covariance, deviations, undefined=0.0, floor=floor), -1.0, 1.0),
         "lead_beta": ratio(covariance, variance, undefined=0.0, floor=floor),
     }
-    return _masked(found, np.isfinite(moved[24]) & np.isfinite(own[24]), "lead_available")
+    return _masked(found, np.isfinite(found["lead_relative_24"]), "lead_available")
 
 
-def _market_columns(
-    x: Inputs, params: ContextParams, context: Context, own: dict[int, Array]
-) -> dict[str, Array]:
-    total = {bars: np.zeros(len(x)) for bars in _BARS}
-    count, rising, below, level = (np.zeros(len(x)) for _ in range(4))
+def _market_columns(x: Inputs, params: ContextParams, context: Context, own: Array) -> dict[str, Array]:
+    tally = np.zeros((_TALLIED, len(x)))
     for symbol in params.market:
         if symbol == context.symbol:
-            moved = own
+            _count(own, own, False, tally)
         else:
-            one = context.peers.get(symbol)
-            rows = _rows(x, one)
-            moved = {bars: _at(rows, one.moves[bars] if one else None) for bars in _BARS}
-        known = np.isfinite(moved[24])
-        for bars in _BARS:
-            total[bars] += np.where(known, moved[bars], 0.0)
-        count += known
-        rising += moved[24] > 0.0
-        if symbol != context.symbol:
-            ahead = own[24] - moved[24]
-            below += ahead > TIE
-            level += np.abs(ahead) <= TIE
-    others = count - (context.symbol in params.market) * np.isfinite(own[24])
-    found = {f"market_return_{bars}": ratio(total[bars], count, undefined=0.0) for bars in _BARS}
+            one = context.peers.get(symbol, _NOBODY)
+            _count(_at(x, _rows(x, one), one.moves), own, True, tally)
+    count, rising, others, above = tally[3:]
+    found = {name: ratio(tally[i], count, undefined=0.0) for i, name in enumerate(_MARKET_RETURNS)}
     found |= {
         "market_breadth_24": ratio(rising, count, undefined=0.5),
-        "market_rank_24": ratio(below + 0.5 * level, others, undefined=0.5),
+        "market_rank_24": ratio(above, others, undefined=0.5),
     }
-    enough = (count >= max(MIN_KNOWN * len(params.market), 1.0)) & np.isfinite(own[24])
+    enough = (count >= max(MIN_KNOWN * len(params.market), 1.0)) & np.isfinite(own[2])
     return _masked(found, enough, "market_available")
+
+
+#: Rows of a tally: three sums of moves, symbols known, risen, others known, others that `own` is ahead of.
+_TALLIED: Final = 7
+
+
+@njit(cache=True)
+def _count(moved: Array, own: Array, is_other: bool, tally: Array) -> None:
+    """Add one symbol's moves (3, n) to a tally (7, n); others within `TIE` of `own` count as half behind."""
+    for t in range(moved.shape[1]):
+        if not np.isfinite(moved[2, t]):
+            continue
+        for i in range(3):
+            tally[i, t] += moved[i, t]
+        tally[3, t] += 1.0
+        tally[4, t] += 1.0 if moved[2, t] > 0.0 else 0.0
+        if is_other:
+            ahead = own[2, t] - moved[2, t]
+            tally[5, t] += 1.0
+            tally[6, t] += 1.0 if ahead > TIE else 0.5 if ahead >= -TIE else 0.0
 
 
 def _masked(found: dict[str, Array], known: NDArray[np.bool_], flag: str) -> dict[str, Array]:
@@ -219,21 +244,20 @@ def _masked(found: dict[str, Array], known: NDArray[np.bool_], flag: str) -> dic
     return {**masked, flag: known.astype(np.float64)}
 
 
-def _rows(x: Inputs, other: Peer | None) -> NDArray[np.int64] | slice | None:
-    """Rows of `other` with the opens of `x`, -1 where there is none; a slice where they are the same bars."""
-    if other is None or not len(other.close):
-        return None
-    if len(other.timestamp) == len(x) and bool((other.timestamp == x.timestamp).all()):
-        return slice(None)
+def _rows(x: Inputs, other: Peer) -> NDArray[np.int64] | int:
+    """Rows of `other` with the opens of `x`, -1 where there is none; a count if just the newest coincide."""
+    count = min(len(other.close), len(x))
+    if bool((other.timestamp[len(other.close) - count :] == x.timestamp[len(x) - count :]).all()):
+        return count
     rows = np.searchsorted(other.timestamp, x.timestamp)
     found = other.timestamp[np.minimum(rows, len(other.timestamp) - 1)] == x.timestamp
     return np.where(found, rows, -1)
 
 
-def _at(rows: NDArray[np.int64] | slice | None, values: Array | None) -> Array:
-    """`values` at `rows`, NaN where there is none."""
-    if values is None or rows is None:
-        return np.array(np.nan)
-    if isinstance(rows, slice):
-        return values
-    return np.where(rows >= 0, values[rows], np.nan)
+def _at(x: Inputs, rows: NDArray[np.int64] | int, values: Array) -> Array:
+    """The last axis of `values` at `rows`, NaN where there is none."""
+    if not isinstance(rows, int):
+        return np.where(rows >= 0, values[..., rows], np.nan)
+    out = np.full((*values.shape[:-1], len(x)), np.nan)
+    out[..., len(x) - rows :] = values[..., values.shape[-1] - rows :]
+    return out

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,7 @@ from xrl.features.feature import AVAILABLE, SETTLED, Feature
 from xrl.features.inputs import Inputs
 from xrl.features.rolling import Array
 
-Bars = Mapping[str, Array] | pd.DataFrame
+Bars: TypeAlias = Mapping[str, Array] | pd.DataFrame
 
 _INPUTS: Final = columns.BAR[1:]
 

@@ -32,7 +32,9 @@ def rolling_sum(x: Array, window: int) -> Array:
 
 def trailing_sum(x: Array, window: int) -> Array:
     """Sum of up to `window` last values: at the start of the history, of those there are."""
-    return _window_sums(np.concatenate([np.zeros(window - 1), x]), window)
+    padded = np.zeros(len(x) + window - 1)
+    padded[window - 1 :] = x
+    return np.asarray(_window_sums(padded, window))
 
 
 def rolling_mean(x: Array, window: int) -> Array:
@@ -51,22 +53,42 @@ def rolling_rms(x: Array, window: int) -> Array:
 
 def ratio(numerator: Array, denominator: Array, undefined: float, floor: Array | float = 0.0) -> Array:
     """`numerator / denominator`, and `undefined` where the denominator is `floor` or less; NaN stays NaN."""
-    small = denominator <= floor
-    return np.where(small, undefined, numerator / np.where(small, 1.0, denominator))
+    if isinstance(floor, np.ndarray):
+        return np.asarray(_ratio_above_each(numerator, denominator, undefined, floor))
+    return np.asarray(_ratio_above(numerator, denominator, undefined, floor))
 
 
+@njit(cache=True)
+def _ratio_above(numerator: Array, denominator: Array, undefined: float, floor: float) -> Array:
+    out = np.empty(numerator.shape[0])
+    for t in range(numerator.shape[0]):
+        out[t] = undefined if denominator[t] <= floor else numerator[t] / denominator[t]
+    return out
+
+
+@njit(cache=True)
+def _ratio_above_each(numerator: Array, denominator: Array, undefined: float, floor: Array) -> Array:
+    out = np.empty(numerator.shape[0])
+    for t in range(numerator.shape[0]):
+        out[t] = undefined if denominator[t] <= floor[t] else numerator[t] / denominator[t]
+    return out
+
+
+@njit(cache=True)
 def _window_sums(x: Array, window: int) -> Array:
     """Sums of every full window, first window first, shape (n - window + 1,)."""
-    count = len(x) - window + 1
-    total = np.zeros(count)
-    part, size, offset = x, 1, 0
+    count = x.shape[0] - window + 1
+    total, part = np.zeros(count), x.copy()  # part[t]: sum of the `size` values from x[t] on
+    size, offset = 1, 0
     while True:
         if window & size:
-            total = total + part[offset : offset + count]
+            for t in range(count):
+                total[t] += part[offset + t]
             offset += size
         if offset == window:
             return total
-        part = part[:-size] + part[size:]
+        for t in range(part.shape[0] - 2 * size + 1):
+            part[t] += part[t + size]
         size *= 2
 
 

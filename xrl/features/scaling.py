@@ -1,4 +1,9 @@
-"""Columns on one scale, fitted on training bars alone. Enters: matrices. Leaves: float32 matrices, JSON."""
+"""Columns on one scale, fitted on training bars alone. Enters: matrices. Leaves: float32 matrices, JSON.
+
+Center and scale are median and quartiles: a market's tails drift far more from year to year than its middle,
+and a crash in the training span would widen a standard deviation for everything that follows. The clip bounds
+what an extreme that training never saw can do to a network.
+"""
 
 import json
 from collections.abc import Sequence

@@ -121,18 +121,19 @@ def build(
     start = 0
     for group in _computed(x, bars, params, among):
         if group:
-            _lay(np.stack(list(group.values())), matrix[:, start:])
+            _lay(np.concatenate(list(group.values())), matrix[:, start : start + len(group)])
             start += len(group)
     return matrix
 
 
 @njit(cache=True)
 def _lay(found: Array, matrix: Array) -> None:
-    """Columns as rows of `found` (k, n) into the first k columns of `matrix`, a few bars at a time."""
-    for begin in range(0, found.shape[1], 8):
-        for j in range(found.shape[0]):
-            for t in range(begin, min(begin + 8, found.shape[1])):
-                matrix[t, j] = found[j, t]
+    """The columns in `found`, one after the other, into `matrix` (n, k), a few bars of all at a time."""
+    bars, count = matrix.shape
+    for begin in range(0, bars, 8):
+        for j in range(count):
+            for t in range(begin, min(begin + 8, bars)):
+                matrix[t, j] = found[j * bars + t]
 
 
 def names(group: str | None = None, features: Sequence[Feature] = FEATURES) -> tuple[str, ...]:

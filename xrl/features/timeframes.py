@@ -175,12 +175,12 @@ def _mean(bars: Array, column: int) -> float:
     total = 0.0
     for j in range(bars.shape[0]):
         total += bars[j, column]
-    return total / bars.shape[0]
+    return float(total / bars.shape[0])
 
 
 @njit
 def _highest(bars: Array) -> float:
-    best = bars[0, _HIGH]
+    best: float = bars[0, _HIGH]
     for j in range(1, bars.shape[0]):
         best = max(best, bars[j, _HIGH])
     return best
@@ -188,7 +188,7 @@ def _highest(bars: Array) -> float:
 
 @njit
 def _lowest(bars: Array) -> float:
-    best = bars[0, _LOW]
+    best: float = bars[0, _LOW]
     for j in range(1, bars.shape[0]):
         best = min(best, bars[j, _LOW])
     return best
