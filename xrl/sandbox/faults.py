@@ -151,7 +151,7 @@ def read_script(text: str | bytes) -> Script:
             f"`{'.'.join(map(str, item['loc'])) or 'script'}`: {item['msg'].removeprefix('Value error, ')}"
             for item in error.errors()
         )
-        raise ConfigError(f"the fault script cannot be used: {wrong}. Kinds and args: docs/market.md.") from error
+        raise ConfigError(f"the fault script cannot be used: {wrong}. See docs/market.md.") from error
 
 
 def random_script(seed: int, symbols: Sequence[str] = ()) -> Script:
