@@ -75,8 +75,6 @@ class Exchange:
         secret: str | None = None,
         limiter: Limiter | None = None,
     ) -> None:
-        if "://" in venue:  # until every caller names its venue
-            venue, base_url = "binance", venue
         self.venue = venue
         self._dialect = dialects.dialect(venue)
         self._live = base_url is None
