@@ -236,8 +236,8 @@ def _after_first(case: Case, folder: Path, trial: Trial, kept: dict[Kind, pd.Tim
     if case.earlier is not None:
         wrong += judge.lost(found, judge.frames(Store(folder / "earlier" / "store"), case))
     if "well" in trial.ended:
-        due_now = judge.frames(Store(folder / "due now" / "store"), case)
-        pardoned = judge.forgiven(found, due_now, case, trial.fired)
+        due_now = judge.since(judge.frames(Store(folder / "due now" / "store"), case), kept)
+        pardoned = judge.forgiven(judge.since(found, kept), due_now, case, trial.fired)
         wrong += judge.differences(pardoned, judge.claimed(due_now, case, trial.fired))
     return wrong
 

@@ -304,8 +304,9 @@ def test_advice_names_the_successor_the_multiple_or_the_nearest():
     assert "lists 6, such as 1000PEPEUSDT" in advice("QQQQQQ", listed)
 
 
-def test_a_renamed_coin_whose_successor_is_not_listed_is_just_unknown():
-    assert "renamed" not in advice("MATICUSDT", ["BTCUSDT"])
+def test_a_renamed_coin_is_told_with_its_successor_even_where_that_is_not_listed():
+    assert "now POLUSDT, which is not listed there" in advice("MATICUSDT", ["BTCUSDT"])
+    assert advice("btcusdt", ["BTCUSDT"]) == "btcusdt is written BTCUSDT"
     assert all(old != new for old, new in RENAMED.items())
 
 

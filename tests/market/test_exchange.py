@@ -73,7 +73,7 @@ def test_every_row_comes_once_and_equals_the_world_to_the_bit(
     pd.testing.assert_frame_equal(pulled, expected, check_exact=True)
 
 
-@pytest.mark.parametrize("venue", ["binance", "bybit"])
+@pytest.mark.parametrize("venue", VENUES)
 def test_open_interest_is_the_state_at_its_stamp(sandbox: Sandbox, venue: str):
     with Exchange(venue, sandbox.world("planted")) as exchange:
         pulled = rows(exchange, "open_interest", "BTCUSDT", "2024-05-05", "2024-06-01 10:00")

@@ -106,6 +106,12 @@ def test_a_listing_bounds_what_is_due_and_for_once_not_what_is_asked_for(store: 
     assert planned(store, -48, 48, about=history(listed=9.5)).due == (span(10, 48),)
 
 
+def test_of_an_interval_without_bars_nothing_is_asked_for(store: Store):
+    fill(store, "1h", *range(100, 110))
+    for about in (history(listed=100), history(closed=-50), history(ends=-60)):
+        assert asked(planned(store, -48, 0, about=about)) == []
+
+
 def test_what_a_venue_no_longer_keeps_is_told_and_not_asked_for(store: Store):
     about = history(kept=9.5)
     found = planned(store, 0, 48, "open_interest", about)

@@ -125,6 +125,39 @@ def test_bars_of_other_lengths_are_pulled_the_same_way(sandbox: Sandbox, tmp_pat
     equal(stored(tmp_path, OPEN_INTEREST), world_rows(OPEN_INTEREST, "2024-05-20", "2024-05-25"))
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "why"),
+    [
+        ("2022-11-01", "2022-12-01", "it was listed on 2023-01-01 00:00 UTC"),
+        ("2024-07-01", "2024-07-02", "bars have closed for good until 2024-06-01 10:00 UTC"),
+    ],
+)
+def test_an_interval_that_can_have_no_bars_is_said(
+    sandbox: Sandbox, tmp_path: Path, start: str, end: str, why: str
+):
+    outcome = pulled(sandbox, tmp_path, start, end)["BTCUSDT"]
+    assert outcome.unavailable["1h"] == f"BTCUSDT: nothing of this interval is there: {why}"
+
+
+class Spiked(Venue):
+    """A venue whose bar of 2024-05-30 23:00 is 60 % too high."""
+
+    def bars(self, *asked: Any) -> pd.DataFrame:
+        frame = super().bars(*asked)
+        at = frame[c.TIMESTAMP] == utc("2024-05-30 23:00")
+        return frame.assign(
+            high=frame[c.HIGH].where(~at, 1.6 * frame[c.HIGH]),
+            close=frame[c.CLOSE].where(~at, 1.6 * frame[c.CLOSE]),
+        )
+
+
+def test_a_spike_on_the_last_bar_shows_when_the_next_one_comes(tmp_path: Path):
+    with serving(Spiked(7)) as spiked:
+        assert pulled(spiked, tmp_path, "2024-05-25", "2024-05-31")["BTCUSDT"].added["1h"] == 144
+        outcome = pulled(spiked, tmp_path, "2024-05-31", "2024-06-01")["BTCUSDT"]
+    assert "price does not spike and return" in "".join(outcome.refused)
+
+
 class Counting(Watch):
     def __init__(self) -> None:
         self.rows: Mapping[str, int] = {}

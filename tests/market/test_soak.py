@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = 15  # a twentieth of 300
 
 
+@pytest.mark.slow
 def test_a_twentieth_of_the_soak_loses_and_invents_nothing(tmp_path: Path):
     seed = secrets.randbelow(10**6)
     print(f"soak seed {seed}")

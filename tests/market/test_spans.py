@@ -93,6 +93,11 @@ def test_a_schedule_that_changes_for_days_has_no_holes():
     assert gaps(settled(0, 8, 16, 20, 24, 28, 30, 32, 34), 0, 36) == []
 
 
+def test_one_odd_spacing_between_two_schedules_is_a_change():
+    assert gaps(settled(*range(9, 35), 40, 48, 56), 9, 60) == []  # hourly, then 8-hourly: 34:00 to 40:00
+    assert gaps(settled(4, 12, 20, 28, 36), 4, 40) == []  # 8-hourly at 04, 12 and 20
+
+
 def test_before_the_first_and_after_the_last_the_schedule_goes_on():
     assert gaps(settled(8, 16, 24), 0, 32) == [span(0, 8)]
     assert gaps(settled(0, 8), 0, 24) == [span(9, 24)]

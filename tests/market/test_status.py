@@ -91,6 +91,12 @@ def test_the_next_pull_is_due_after_midnight_or_now_if_a_day_lacks():
     assert next_due(utc("2024-06-01"), None, just_after_midnight) == tomorrow
 
 
+def test_bars_made_of_finer_ones_make_no_pull_due(store: Store, journal: Journal):
+    store.write("BTCUSDT", "1h", rows("1h", ("2024-05-30", "2024-06-01")))
+    store.write("BTCUSDT", "4h", rows("4h", ("2024-05-30", "2024-05-31")))
+    assert status(store, journal, NOW)[0].next_pull_due == utc("2024-06-02 00:10")
+
+
 def test_a_delisted_symbol_is_due_until_its_last_bar_is_there():
     ended = utc("2024-05-20 09:00")
     assert next_due(utc("2024-05-20 09:00"), ended, NOW) is None

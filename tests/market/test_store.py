@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from tests.market.conftest import utc
 from xrl import columns as c
 from xrl.errors import DataError
-from xrl.market import monthfile
+from xrl.market import disk, monthfile
 from xrl.market.rows import to_rows
 from xrl.market.store import Store, Written
 from xrl.sandbox import worlds
@@ -54,7 +54,7 @@ def test_a_file_says_what_it_is_in_which_units(tmp_path: Path):
     path = tmp_path / "BTCUSDT" / "1h" / "2024-01.parquet"
     said = pq.read_metadata(path).metadata
     assert {name: said[name] for name in (b"symbol", b"kind", b"month", b"schema_version")} == {
-        b"symbol": b"BTCUSDT", b"kind": b"1h", b"month": b"2024-01", b"schema_version": b"1",
+        b"symbol": b"BTCUSDT", b"kind": b"1h", b"month": b"2024-01", b"schema_version": b"2",
     }  # fmt: skip
     assert b'"volume": "base coins"' in said[b"units"]
     blank = path.read_bytes().replace(said[b"sha256"], b"0" * 64)
@@ -63,7 +63,7 @@ def test_a_file_says_what_it_is_in_which_units(tmp_path: Path):
 
 def test_the_same_interval_twice_leaves_the_same_bytes_in_any_order(tmp_path: Path):
     rows = candles("2024-01-30", "2024-02-03")
-    once, pieces = Store(tmp_path / "a"), Store(tmp_path / "b")
+    once, pieces = Store(tmp_path / "a" / "planted"), Store(tmp_path / "b" / "planted")
     once.write("BTCUSDT", "1h", rows)
     pieces.write("BTCUSDT", "1h", rows.iloc[40:])
     pieces.write("BTCUSDT", "1h", rows.iloc[:60].sample(frac=1, random_state=0))
@@ -179,13 +179,24 @@ def _of_the_store_before(path: Path) -> None:
     pq.write_table(table, path, compression="zstd")
 
 
+def _of_another_market(path: Path) -> None:
+    other = Store(path.parents[3] / "another market")
+    other.write("BTCUSDT", "1h", candles("2024-02-01", "2024-02-03"))
+    shutil.copy(other.months("BTCUSDT", "1h")[0], path)
+
+
+def _a_link_to_nowhere(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("nowhere")
+
+
 def _text(path: Path) -> None:
     path.write_text("timestamp,open\n")
 
 
 DAMAGES = (
     _truncated, _torn, _emptied, _tail_lost, _edited_by_hand, _edited_with_its_metadata, _of_another_symbol,
-    _of_another_kind, _of_another_month, _of_the_store_before, _text,
+    _of_another_kind, _of_another_month, _of_the_store_before, _text, _of_another_market, _a_link_to_nowhere,
 )  # fmt: skip
 
 
@@ -193,9 +204,9 @@ DAMAGES = (
 def test_a_file_that_is_not_what_was_written_is_named_and_never_read(
     tmp_path: Path, damage: Callable[[Path], None]
 ):
-    store, rows = Store(tmp_path), candles("2024-01-30", "2024-02-03")
+    store, rows = Store(tmp_path / "planted"), candles("2024-01-30", "2024-02-03")
     store.write("BTCUSDT", "1h", rows)
-    path = tmp_path / "BTCUSDT" / "1h" / "2024-02.parquet"
+    path = tmp_path / "planted" / "BTCUSDT" / "1h" / "2024-02.parquet"
     assert store.damaged("BTCUSDT", "1h") == []
     damage(path)
     says = pytest.raises(DataError, match=r"BTCUSDT: .*2024-02\.parquet is damaged: .*Pull its month again")
@@ -215,7 +226,7 @@ def test_a_file_that_is_not_what_was_written_is_named_and_never_read(
 @settings(max_examples=60, deadline=None)
 @given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
 def test_no_single_bit_can_flip_unnoticed(place: float, bit: int):
-    label = monthfile.Label("BTCUSDT", "1h", "2024-01")
+    label = monthfile.Label("planted", "BTCUSDT", "1h", "2024-01")
     data = bytearray(monthfile.encode(label, to_rows(candles("2024-01-30", "2024-01-31"))))
     data[int(place * len(data))] ^= 1 << bit
     with pytest.raises(monthfile.Damaged):
@@ -252,6 +263,23 @@ def test_rows_of_another_schema_are_refused(tmp_path: Path):
     with pytest.raises(DataError, match="without a time"):
         Store(tmp_path).write("BTCUSDT", "1h", timeless)
     assert contents(tmp_path) == {}
+
+
+def test_files_of_other_names_are_none_of_ours(tmp_path: Path):
+    store, rows = Store(tmp_path), candles("2024-01-30", "2024-01-31")
+    store.write("BTCUSDT", "1h", rows)
+    path = store.months("BTCUSDT", "1h")[0]
+    for name in ("2024-01-copy.parquet", "2024-13.parquet", "notes.parquet"):
+        shutil.copy(path, path.with_name(name))
+    assert store.months("BTCUSDT", "1h") == [path] and store.damaged("BTCUSDT", "1h") == []
+    assert len(store.read("BTCUSDT", "1h")) == len(rows)
+
+
+def test_a_write_that_fails_leaves_nothing_behind(tmp_path: Path):
+    (tmp_path / "2024-01.parquet").mkdir()  # no file can take the name of a folder
+    with pytest.raises(OSError):
+        disk.replace(tmp_path / "2024-01.parquet", b"a month")
+    assert [path.name for path in tmp_path.iterdir()] == ["2024-01.parquet"]
 
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path):

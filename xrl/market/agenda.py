@@ -20,7 +20,7 @@ from xrl.market.outcome import described, noun
 from xrl.market.plan import History, Piece, Plan, plan
 from xrl.market.spans import Span
 from xrl.market.store import Store
-from xrl.market.tables import SERIES, Kind
+from xrl.market.tables import SERIES, Kind, is_candles
 
 _log = logging.getLogger(__name__)
 
@@ -119,6 +119,10 @@ class Agenda:
             return ()
         tally.added[kind] = 0
         tally.due.setdefault(kind, []).extend(found.due)
+        if is_candles(kind) and not found.due:
+            tally.unavailable[kind] = (
+                f"{symbol}: nothing of this interval is there: {self._why_none(history)}"
+            )
         if history.kept_since is not None:
             since = f"{self.exchange.venue} keeps them since {history.kept_since:%Y-%m-%d %H:%M} only"
             tally.limits[kind] = f"{symbol} {noun(kind)}: {since}"
@@ -126,6 +130,14 @@ class Agenda:
                 said = described(kind, found.too_old)
                 tally.unavailable[kind] = f"{symbol}: {said} cannot be had: {since}"
         return found.pieces
+
+    def _why_none(self, history: History) -> str:
+        """Why no bar of the order's interval can be there."""
+        if history.listed_at is not None and self.order.end <= history.listed_at:
+            return f"it was listed on {history.listed_at:%Y-%m-%d %H:%M} UTC"
+        if history.ends_at is not None and self.order.start >= history.ends_at:
+            return f"it was delisted on {history.ends_at:%Y-%m-%d %H:%M} UTC"
+        return f"bars have closed for good until {history.closed_until:%Y-%m-%d %H:%M} UTC"
 
     def _plan(self, symbol: str, kind: Kind, history: History) -> Plan:
         """The plan of a symbol's kind; damaged files go out of the way first."""

@@ -29,11 +29,14 @@ def make(folder: Path) -> None:
 def replace(path: Path, data: bytes) -> None:
     """Write aside, flush to the disk, then rename: a reader meets the old file or the new one."""
     aside = path.with_name(f".{path.stem}.{os.getpid()}-{uuid4().hex[:8]}.part")
-    with aside.open("wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    aside.replace(path)
+    try:
+        with aside.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)  # after a failure, a full disk for one, nothing is left
 
 
 def parts(folder: Path) -> list[Path]:

@@ -75,8 +75,6 @@ class Exchange:
         secret: str | None = None,
         limiter: Limiter | None = None,
     ) -> None:
-        if "://" in venue:  # until every caller names its venue
-            venue, base_url = "binance", venue
         self.venue = venue
         self._dialect = dialects.dialect(venue)
         self._live = base_url is None
@@ -259,7 +257,10 @@ class Exchange:
 
     def _refusal(self, blocked: bool, said: str) -> str:
         if not (blocked and self._live):
-            return f"{self._where} refused: {said}"
+            return (
+                f"{self._where} refused: {said}. The venue's documentation says what its code means; if "
+                "the symbol or the venue is in maintenance, run the same pull again later."
+            )
         others = " or ".join(name for name in dialects.DIALECTS if name != self.venue)
         return (
             f"{self._where} does not serve this address: a regional block of the venue, or its firewall "
@@ -270,7 +271,8 @@ class Exchange:
         hint = (
             "check the connection and the venue's status page, then run the same pull again"
             if self._live
-            else "start the sandbox exchange with `make up` or `xrl sandbox`, or correct XRL_SANDBOX_PORT"
+            else "if the sandbox exchange does not run (`make status`), start it with `make up` or "
+            "`xrl sandbox`, or correct XRL_SANDBOX_PORT; `DELETE /_faults` ends faults"
         )
         return f"{self._where} gave no usable answer {len(self._waits_s) + 1} times ({said}); {hint}."
 

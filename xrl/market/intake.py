@@ -115,8 +115,12 @@ class Intake:
             return []
         known = stored[stored[c.TIMESTAMP] >= times.iloc[0]].reset_index(drop=True)
         news = frame.iloc[_leading_repeats(frame, known) :]
-        before = stored[stored[c.TIMESTAMP] < news[c.TIMESTAMP].min()]
-        return _stretches(kind, symbol, news, before.tail(CONTEXT_ROWS)) if len(news) else []
+        if news.empty:
+            return []
+        before = stored[stored[c.TIMESTAMP] < news[c.TIMESTAMP].iloc[0]]
+        # the newest stored row is judged once more: only its successor shows a spike
+        judged = pd.concat([before.tail(1), news]) if len(before) else news
+        return _stretches(kind, symbol, judged, before.iloc[:-1].tail(CONTEXT_ROWS))
 
     def _judged(self, kind: Kind, batches: Sequence[Batch]) -> dict[str, Verdict]:
         if not batches:

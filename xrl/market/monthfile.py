@@ -2,9 +2,9 @@
 
 Enters: rows; bytes. Leaves: bytes; the rows, or the reason why those bytes are not what was written.
 
-The file's own metadata hold symbol, kind, month, unit of each column, schema version, and the sha256 of the
-whole file with the digest's own 64 characters written as zeros: torn, cut, flipped and rewritten bytes all
-show. Pages carry Parquet's checksums for other readers. The same rows give the same bytes.
+The file's own metadata hold market, symbol, kind, month, unit of each column, schema version, and the sha256
+of the whole file with the digest's own 64 characters written as zeros: torn, cut, flipped and rewritten bytes
+all show. Pages carry Parquet's checksums for other readers. The same rows give the same bytes.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from xrl import columns as c
 from xrl.market.rows import Rows
 from xrl.market.tables import Kind, table
 
-SCHEMA_VERSION: Final = "1"
+SCHEMA_VERSION: Final = "2"
 _BLANK: Final = b"0" * 64
 #: How Parquet writes the entry ("sha256", 64 characters): field 1, length 6, key, field 2, length 64.
 _ENTRY: Final = b"\x18\x06sha256\x18\x40"
@@ -30,6 +30,7 @@ _ENTRY: Final = b"\x18\x06sha256\x18\x40"
 class Label(NamedTuple):
     """What a file says it is."""
 
+    market: str
     symbol: str
     kind: Kind
     month: str  # 2024-01
@@ -98,7 +99,7 @@ def _check_label(label: Label, found: dict[bytes, bytes]) -> None:
     expected = {**label._asdict(), "schema_version": SCHEMA_VERSION}
     said = {name: found.get(name.encode(), b"?").decode(errors="replace") for name in expected}
     if said != expected:
-        raise Damaged(f"it is the file of {' '.join(said.values())} (symbol, kind, month, schema version)")
+        raise Damaged(f"it is the file of {' '.join(said.values())} (market, symbol, kind, month, version)")
 
 
 def _stamps(read: pa.Table) -> NDArray[np.int64]:

@@ -113,9 +113,9 @@ def plan(
         for part in spans.overlap([*traded, *holes], [kept])
         for gap in _unstored(kind, _there(store, symbol, kind, part), part)
     ]
-    if newest is None:
+    if traded and newest is None:
         wanted.append(Span(max(due.first, life.first - _BEFORE_LISTING), min(due.last, life.first)))
-    elif newest + step < due.last:
+    elif traded and newest is not None and newest + step < due.last:
         newest_rows = store.times(symbol, kind, newest - (overlap - 1) * step, newest + step)
         wanted += [Span(newest_rows[0], newest + step)] if len(newest_rows) else []
     asked = spans.overlap(spans.merge(wanted, _BRIDGE_ROWS * step), [kept])

@@ -96,7 +96,7 @@ def _check(order: Order) -> None:
     if order.start >= order.end or any(time != time.floor(step) for time in (order.start, order.end)):
         raise ConfigError(
             f"a pull needs a start before its end, both on the grid of {order.timeframe}; received "
-            f"{order.start} and {order.end}"
+            f"{order.start} and {order.end}. Move them onto that grid."
         )
 
 

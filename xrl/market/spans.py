@@ -73,9 +73,9 @@ def funding_gaps(times: pd.Series | pd.DatetimeIndex, start: pd.Timestamp, end: 
     """Spans within `[start, end)` in which a settlement must have been that is not among `times`.
 
     Venues change the time between settlements and do not publish when. So two settlements have a hole
-    between them if they lie more than 8 hours apart, or a time apart that does not divide both counted from
-    midnight (12:00 to 20:00 on a schedule of 8 hours), or further than others within a day before and
-    within a day after. Before the first and after the last one the next spacing goes on.
+    between them if they lie more than 8 hours apart, or further than others within a day before and within
+    a day after. Where one side is unknown, the other one's word counts if the time apart fits no schedule
+    from midnight (12:00 to 20:00). Before the first and after the last one the next spacing goes on.
 
     Args:
         times: settlements, whole hours, any order; those outside `[start, end)` are neighbours.
@@ -137,11 +137,12 @@ def at(stamp: int | np.int64) -> pd.Timestamp:
 def _holes(stamps: NDArray[np.int64]) -> Iterator[tuple[int, int, int]]:
     """Neighbours between which a settlement lacks, and the time between settlements around them."""
     spacing = np.diff(stamps)
-    odd = (spacing > _LONGEST_MS) | (stamps[:-1] % np.maximum(spacing, 1) != 0)
+    odd = stamps[:-1] % np.maximum(spacing, 1) != 0
     day_before = np.searchsorted(stamps, stamps[:-1] - _DAY_MS)
     day_after = np.searchsorted(stamps, stamps[1:] + _DAY_MS, side="right") - 1
-    for i in np.flatnonzero(odd | (spacing > spacing.min(initial=_LONGEST_MS))):
+    for i in np.flatnonzero(spacing > spacing.min(initial=_LONGEST_MS)):
         wide, earlier, later = spacing[i], spacing[day_before[i] : i], spacing[i + 1 : day_after[i]]
-        if odd[i] or ((earlier < wide).any() and (later < wide).any()):
+        sides = [bool((side < wide).any()) for side in (earlier, later) if len(side)]
+        if wide > _LONGEST_MS or (any(sides) and all(sides) and (len(sides) == 2 or odd[i])):
             step = min(earlier.min(initial=_LONGEST_MS), later.min(initial=_LONGEST_MS))
             yield int(stamps[i]), int(stamps[i + 1]), int(step) if step < wide else _HOUR_MS

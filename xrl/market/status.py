@@ -91,7 +91,7 @@ def _symbol(store: Store, symbol: str, entry: Entry, now: pd.Timestamp) -> Symbo
     kinds = sorted({*store.kinds(symbol), *entry.unavailable}, key=lambda kind: (not is_candles(kind), kind))
     tables = tuple(_kind(store, symbol, kind, entry) for kind in kinds)
     closed = [one.last + _step(one.kind) for one in tables if is_candles(one.kind) and one.last is not None]
-    due = next_due(min(closed, default=None), entry.ends_at, now)
+    due = next_due(max(closed, default=None), entry.ends_at, now)
     return SymbolStatus(
         symbol=symbol,
         kinds=tables,

@@ -6,11 +6,12 @@ it, `set_aside` makes room for the month to be pulled again. The same rows twice
 """
 
 import os
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 from uuid import uuid4
 
 import numpy as np
@@ -24,6 +25,10 @@ from xrl.market.rows import Rows, by_month, joined, merged, once, to_frame, to_r
 from xrl.market.tables import Kind, check_schema
 
 _T = TypeVar("_T")
+
+#: Other names are none of ours.
+_MONTH: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])\.parquet")
+_MONTHS: Final = "[0-9][0-9][0-9][0-9]-[0-9][0-9].parquet"
 
 
 class Written(NamedTuple):
@@ -41,11 +46,11 @@ class Store:
 
     def symbols(self) -> tuple[str, ...]:
         """Symbols of which anything is stored."""
-        return tuple(sorted({path.parents[1].name for path in self.root.glob("*/*/*.parquet")}))
+        return tuple(sorted({path.parents[1].name for path in self.root.glob(f"*/*/{_MONTHS}")}))
 
     def kinds(self, symbol: str) -> tuple[Kind, ...]:
         """Kinds of which anything of `symbol` is stored."""
-        return tuple(sorted({path.parent.name for path in (self.root / symbol).glob("*/*.parquet")}))
+        return tuple(sorted({path.parent.name for path in (self.root / symbol).glob(f"*/{_MONTHS}")}))
 
     def months(
         self, symbol: str, kind: Kind, start: pd.Timestamp | None = None, end: pd.Timestamp | None = None
@@ -55,7 +60,7 @@ class Store:
         last = "9999" if end is None else _month(end - pd.Timedelta(milliseconds=1))
         folder = self.root / symbol / kind
         names = sorted(entry.name for entry in os.scandir(folder)) if folder.is_dir() else []
-        return [folder / name for name in names if name.endswith(".parquet") and first <= name[:-8] <= last]
+        return [folder / name for name in names if _MONTH.fullmatch(name) and first <= name[:7] <= last]
 
     def read(
         self, symbol: str, kind: Kind, start: pd.Timestamp | None = None, end: pd.Timestamp | None = None
@@ -138,7 +143,7 @@ class Store:
     def set_aside(self, path: Path, folder: Path) -> Path | None:
         """Move a damaged file of this store into `folder`; None if somebody has mended it meanwhile."""
         with disk.locked(path.parent):
-            if not path.exists() or not _is_damaged(path):
+            if not os.path.lexists(path) or not _is_damaged(path):
                 return None
             folder.mkdir(parents=True, exist_ok=True)
             place = folder / f"{path.stem}-{uuid4().hex[:8]}.parquet"
@@ -160,7 +165,7 @@ def _merge(folder: Path, new: Rows) -> Written:
 
 
 def _merge_month(path: Path, new: Rows) -> Written:
-    if not path.exists():
+    if not os.path.lexists(path):
         disk.replace(path, monthfile.encode(_label(path), new))
         return Written(len(new.stamps), 0)
     rows, added, corrected = merged(_rows(path), new)
@@ -194,12 +199,12 @@ def _is_damaged(path: Path) -> bool:
     try:
         _rows(path)
     except DataError:
-        return path.exists()  # else another writer has just set it aside
+        return os.path.lexists(path)  # else another writer has just set it aside
     return False
 
 
 def _label(path: Path) -> Label:
-    return Label(path.parents[1].name, path.parent.name, path.stem)
+    return Label(path.parents[2].name, path.parents[1].name, path.parent.name, path.stem)
 
 
 def _together(months: list[NDArray[np.int64]]) -> NDArray[np.int64]:

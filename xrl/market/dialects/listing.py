@@ -87,9 +87,12 @@ def remark(listing: Listing, now: pd.Timestamp) -> tuple[int, str]:
 
 def advice(symbol: str, listed: Collection[str]) -> str:
     """What somebody who asked for the unlisted `symbol` may have meant."""
+    if symbol.upper() != symbol and symbol.upper() in listed:
+        return f"{symbol} is written {symbol.upper()}"
     successor = RENAMED.get(symbol)
-    if successor in listed:
-        return f"{symbol} is now {successor}: the coin was renamed"
+    if successor is not None:
+        here = "" if successor in listed else ", which is not listed there"
+        return f"{symbol} is now {successor}{here}: the coin was renamed"
     scaled = sorted(name for name in listed if name != symbol and _coin(name) == _coin(symbol))
     if scaled:
         return f"{symbol} is quoted there as {scaled[0]}: prices are those of another number of coins"
