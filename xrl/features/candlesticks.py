@@ -7,10 +7,12 @@ agree to the bit; where no comparison is tied both libraries do (tested). A patt
 column: +1 bullish, -1 bearish, 0 absent; a shape that TA-Lib signs by its colour keeps that sign.
 """
 
-from typing import Final
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from xrl.features.feature import Feature, declare
 from xrl.features.inputs import Inputs
@@ -49,361 +51,247 @@ FEATURES: tuple[Feature, ...] = (
 )
 
 
-#: Columns of the (n, 14) table of parts: averages are over the bars before, NaN until there are enough.
-OPEN, HIGH, LOW, CLOSE = range(4)
-TOP, BOTTOM, BODY, UPPER, LOWER = range(4, 9)  # ends and length of the body, shadows
-COLOUR: Final = 9  # 1 where it closes at or above its open, else -1
-BODY_10, SHADOW_10, RANGE_10, RANGE_5 = range(10, 14)  # mean body, shadow (half of both), high minus low
-PARTS: Final = 14
+#: Bars that the longest shape looks back.
+_BACK: Final = 3
+
+Flags = NDArray[np.bool_]
+Signs = NDArray[np.int8]
+
+
+class _Bar(NamedTuple):
+    """Parts of all bars, or of those some bars ago, each (n,); means are over the bars before each."""
+
+    open: Array
+    high: Array
+    low: Array
+    close: Array
+    top: Array  # of the body
+    bottom: Array
+    body: Array
+    upper: Array  # shadows
+    lower: Array
+    white: Flags  # closes at or above its open
+    colour: Signs  # 1 where white, else -1
+    is_long: Flags  # body above the mean of 10
+    is_short: Flags  # below it
+    is_small: Flags  # not above it
+    is_doji: Flags  # at most a tenth of the mean range of 10
+    no_upper: Flags  # shadow below a tenth of it
+    no_lower: Flags
+    little: Array  # that tenth
+    shadow: Array  # mean shadow of 10: half of both
+    range_5: Array  # mean range of 5
 
 
 def candlesticks(x: Inputs) -> dict[str, Array]:
     """Every column of `FEATURES`."""
     found = np.full((len(FEATURES), len(x)), np.nan)
-    _scan(_parts(x.open, x.high, x.low, x.close), found)
+    if len(x) > _BACK:
+        bars = _parts(x)
+        for j, shape in enumerate(_shapes(*(_ago(bars, back) for back in range(_BACK + 1)))):
+            found[j, _BACK:] = shape
+        found[-1] = _hikkake(x.high, x.low, x.close)
     for j, feature in enumerate(FEATURES):
         found[j, : feature.warmup] = np.nan
     return {feature.name: found[j] for j, feature in enumerate(FEATURES)}
 
 
-@njit(cache=True)
-def _parts(open_: Array, high: Array, low: Array, close: Array) -> Array:
-    b = np.full((open_.shape[0], PARTS), np.nan)
-    for t in range(open_.shape[0]):
-        b[t, OPEN], b[t, HIGH], b[t, LOW], b[t, CLOSE] = open_[t], high[t], low[t], close[t]
-        b[t, TOP], b[t, BOTTOM] = max(open_[t], close[t]), min(open_[t], close[t])
-        b[t, BODY], b[t, COLOUR] = b[t, TOP] - b[t, BOTTOM], 1.0 if close[t] >= open_[t] else -1.0
-        b[t, UPPER], b[t, LOWER] = high[t] - b[t, TOP], b[t, BOTTOM] - low[t]
-        if t >= 5:
-            b[t, RANGE_5] = _mean_range(b, t, 5)
-        if t >= 10:
-            b[t, RANGE_10] = _mean_range(b, t, 10)
-            body, shadows = 0.0, 0.0
-            for s in range(t - 10, t):
-                body += b[s, BODY]
-                shadows += b[s, UPPER] + b[s, LOWER]
-            b[t, BODY_10], b[t, SHADOW_10] = body / 10.0, shadows / 10.0 / 2.0
-    return b
-
-
-@njit
-def _mean_range(b: Array, t: int, window: int) -> float:
-    """Mean of high minus low over the `window` bars before `t`, summed from the oldest on."""
-    total = 0.0
-    for s in range(t - window, t):
-        total += b[s, HIGH] - b[s, LOW]
-    return total / window
-
-
-@njit(cache=True)
-def _scan(b: Array, out: Array) -> None:
-    """Fill `out` (len(FEATURES), n) from bar 3 on; what a bar has too little history for is cut off later."""
-    for t in range(3, out.shape[1]):
-        out[0, t] = _hammer(b, t)
-        out[1, t] = _inverted_hammer(b, t)
-        out[2, t] = _marubozu(b, t)
-        out[3, t] = _closing_marubozu(b, t)
-        out[4, t] = _belt_hold(b, t)
-        out[5, t] = _line(b, t, True)
-        out[6, t] = _line(b, t, False)
-        out[7, t] = _top(b, t, 1.0)
-        out[8, t] = _top(b, t, 2.0)
-        out[9, t] = _is_doji(b, t) and max(b[t, UPPER], b[t, LOWER]) > b[t, BODY]
-        out[10, t] = _dragonfly(b, t)
-        out[11, t] = _doji_star(b, t)
-        out[12, t] = _harami(b, t, _is_short_or_even(b, t))
-        out[13, t] = _harami(b, t, _is_doji(b, t))
-        out[14, t] = _piercing(b, t)
-        out[15, t] = _separating(b, t)
-        out[16, t] = _matching_low(b, t)
-        out[17, t] = _gap_star(b, t)
-        out[18, t] = _three_inside(b, t)
-        out[19, t] = _three_outside(b, t)
-        out[20, t] = _white_soldiers(b, t) - _black_crows(b, t)
-        out[21, t] = -_advance_block(b, t)
-        out[22, t] = _three_line_strike(b, t)
-        out[23, t] = _hikkake(b, t)
-
-
-# TA-Lib's settings: what counts as long, short, near and far.
-
-
-@njit
-def _is_long(b: Array, t: int) -> bool:
-    return bool(b[t, BODY] > b[t, BODY_10])
-
-
-@njit
-def _is_short(b: Array, t: int) -> bool:
-    return bool(b[t, BODY] < b[t, BODY_10])
-
-
-@njit
-def _is_short_or_even(b: Array, t: int) -> bool:
-    return bool(b[t, BODY] <= b[t, BODY_10])
-
-
-@njit
-def _is_doji(b: Array, t: int) -> bool:
-    return bool(b[t, BODY] <= 0.1 * b[t, RANGE_10])
-
-
-@njit
-def _no_upper(b: Array, t: int) -> bool:
-    return bool(b[t, UPPER] < 0.1 * b[t, RANGE_10])
-
-
-@njit
-def _no_lower(b: Array, t: int) -> bool:
-    return bool(b[t, LOWER] < 0.1 * b[t, RANGE_10])
-
-
-@njit
-def _gaps_up(b: Array, t: int) -> bool:
-    return bool(b[t, BOTTOM] > b[t - 1, TOP])
-
-
-@njit
-def _gaps_down(b: Array, t: int) -> bool:
-    return bool(b[t, TOP] < b[t - 1, BOTTOM])
-
-
-@njit
-def _opens_near(b: Array, t: int) -> bool:
-    """Opens within the previous body or near its end, in the direction of a rise."""
-    return bool(b[t - 1, OPEN] < b[t, OPEN] <= b[t - 1, CLOSE] + 0.2 * b[t - 1, RANGE_5])
-
-
-@njit
-def _opens_in_or_near(b: Array, t: int) -> bool:
-    near = 0.2 * b[t - 1, RANGE_5]
-    return bool(b[t - 1, BOTTOM] - near <= b[t, OPEN] <= b[t - 1, TOP] + near)
-
-
-@njit
-def _rises(b: Array, t: int) -> bool:
-    """Three white bars, each close above the one before."""
-    white = b[t, COLOUR] == 1 and b[t - 1, COLOUR] == 1 and b[t - 2, COLOUR] == 1
-    return bool(white and b[t, CLOSE] > b[t - 1, CLOSE] > b[t - 2, CLOSE])
-
-
-# One bar.
-
-
-@njit
-def _hammer(b: Array, t: int) -> int:
-    """+1 below the previous low or near it, -1 (hanging man) above the previous high or near it."""
-    if not (_is_short(b, t) and b[t, LOWER] > b[t, BODY] and _no_upper(b, t)):
-        return 0
-    near = 0.2 * b[t - 1, RANGE_5]
-    return int(b[t, BOTTOM] <= b[t - 1, LOW] + near) - int(b[t, BOTTOM] >= b[t - 1, HIGH] - near)
-
-
-@njit
-def _inverted_hammer(b: Array, t: int) -> int:
-    """+1 after a gap down, -1 (shooting star) after a gap up."""
-    if not (_is_short(b, t) and b[t, UPPER] > b[t, BODY] and _no_lower(b, t)):
-        return 0
-    return int(_gaps_down(b, t)) - int(_gaps_up(b, t))
-
-
-@njit
-def _marubozu(b: Array, t: int) -> int:
-    return b[t, COLOUR] if _is_long(b, t) and _no_upper(b, t) and _no_lower(b, t) else 0
-
-
-@njit
-def _closing_marubozu(b: Array, t: int) -> int:
-    bare = _no_upper(b, t) if b[t, COLOUR] == 1 else _no_lower(b, t)
-    return b[t, COLOUR] if _is_long(b, t) and bare else 0
-
-
-@njit
-def _belt_hold(b: Array, t: int) -> int:
-    bare = _no_lower(b, t) if b[t, COLOUR] == 1 else _no_upper(b, t)
-    return b[t, COLOUR] if _is_long(b, t) and bare else 0
-
-
-@njit
-def _line(b: Array, t: int, long: bool) -> int:
-    """Long or short line: both shadows short."""
-    size = _is_long(b, t) if long else _is_short(b, t)
-    return b[t, COLOUR] if size and max(b[t, UPPER], b[t, LOWER]) < b[t, SHADOW_10] else 0
-
-
-@njit
-def _top(b: Array, t: int, times: float) -> int:
-    """Short body with both shadows longer than `times` the body: spinning top (1), high wave (2)."""
-    return b[t, COLOUR] if _is_short(b, t) and min(b[t, UPPER], b[t, LOWER]) > times * b[t, BODY] else 0
-
-
-@njit
-def _dragonfly(b: Array, t: int) -> int:
-    """+1 without upper shadow, -1 (gravestone) without lower shadow."""
-    if not _is_doji(b, t):
-        return 0
-    very_short = 0.1 * b[t, RANGE_10]
-    dragonfly = _no_upper(b, t) and b[t, LOWER] > very_short
-    return int(dragonfly) - int(_no_lower(b, t) and b[t, UPPER] > very_short)
-
-
-# Two bars.
-
-
-@njit
-def _doji_star(b: Array, t: int) -> int:
-    gap = _gaps_up(b, t) if b[t - 1, COLOUR] == 1 else _gaps_down(b, t)
-    return -b[t - 1, COLOUR] if _is_long(b, t - 1) and _is_doji(b, t) and gap else 0
-
-
-@njit
-def _harami(b: Array, t: int, small: bool) -> int:
-    inside = b[t, TOP] <= b[t - 1, TOP] and b[t, BOTTOM] >= b[t - 1, BOTTOM]
-    return -b[t - 1, COLOUR] if small and _is_long(b, t - 1) and inside else 0
-
-
-@njit
-def _piercing(b: Array, t: int) -> int:
-    """+1 piercing line, -1 dark cloud cover: past the middle of a long body of the other colour."""
-    if b[t, COLOUR] == b[t - 1, COLOUR] or not _is_long(b, t - 1):
-        return 0
-    half = 0.5 * b[t - 1, BODY]
-    if b[t, COLOUR] == 1:
-        opens, closes = b[t, OPEN] < b[t - 1, LOW], b[t - 1, CLOSE] + half < b[t, CLOSE] < b[t - 1, OPEN]
-        return int(opens and closes and _is_long(b, t))
-    return -int(b[t, OPEN] > b[t - 1, HIGH] and b[t - 1, OPEN] < b[t, CLOSE] < b[t - 1, CLOSE] - half)
-
-
-@njit
-def _separating(b: Array, t: int) -> int:
-    equal = 0.05 * b[t - 1, RANGE_5]
-    together = b[t - 1, OPEN] - equal <= b[t, OPEN] <= b[t - 1, OPEN] + equal
-    return _belt_hold(b, t) if together and b[t, COLOUR] != b[t - 1, COLOUR] else 0
-
-
-@njit
-def _matching_low(b: Array, t: int) -> bool:
-    equal = 0.05 * b[t - 1, RANGE_5]
-    black = b[t, COLOUR] == -1 and b[t - 1, COLOUR] == -1
-    return bool(black and b[t - 1, CLOSE] - equal <= b[t, CLOSE] <= b[t - 1, CLOSE] + equal)
-
-
-# Three bars and more.
-
-
-@njit
-def _gap_star(b: Array, t: int) -> int:
-    """Morning (+1) or evening (-1) star with a gap between the first two bodies."""
-    sizes = _is_long(b, t - 2) and _is_short_or_even(b, t - 1) and b[t, BODY] > b[t, BODY_10]
-    if not sizes or b[t, COLOUR] == b[t - 2, COLOUR]:
-        return 0
-    reach = 0.3 * b[t - 2, BODY]
-    if b[t, COLOUR] == 1:
-        return int(_gaps_down(b, t - 1) and b[t, CLOSE] > b[t - 2, CLOSE] + reach)
-    return -int(_gaps_up(b, t - 1) and b[t, CLOSE] < b[t - 2, CLOSE] - reach)
-
-
-@njit
-def _three_inside(b: Array, t: int) -> int:
-    inside = b[t - 1, TOP] < b[t - 2, TOP] and b[t - 1, BOTTOM] > b[t - 2, BOTTOM]
-    if not (_is_long(b, t - 2) and _is_short_or_even(b, t - 1) and inside):
-        return 0
-    if b[t - 2, COLOUR] == 1:
-        return -int(b[t, COLOUR] == -1 and b[t, CLOSE] < b[t - 2, OPEN])
-    return int(b[t, COLOUR] == 1 and b[t, CLOSE] > b[t - 2, OPEN])
-
-
-@njit
-def _three_outside(b: Array, t: int) -> int:
-    if b[t - 1, COLOUR] == b[t - 2, COLOUR]:
-        return 0
-    if b[t - 1, COLOUR] == 1:
-        engulfs = b[t - 1, CLOSE] > b[t - 2, OPEN] and b[t - 1, OPEN] < b[t - 2, CLOSE]
-        return int(engulfs and b[t, CLOSE] > b[t - 1, CLOSE])
-    engulfs = b[t - 1, OPEN] > b[t - 2, CLOSE] and b[t - 1, CLOSE] < b[t - 2, OPEN]
-    return -int(engulfs and b[t, CLOSE] < b[t - 1, CLOSE])
-
-
-@njit
-def _white_soldiers(b: Array, t: int) -> int:
-    bare = _no_upper(b, t) and _no_upper(b, t - 1) and _no_upper(b, t - 2)
-    if not (_rises(b, t) and bare and _opens_near(b, t) and _opens_near(b, t - 1)):
-        return 0
-    grows = b[t - 1, BODY] > b[t - 2, BODY] - 0.6 * b[t - 2, RANGE_5]
-    grows = grows and b[t, BODY] > b[t - 1, BODY] - 0.6 * b[t - 1, RANGE_5]
-    return int(grows and b[t, BODY] > b[t, BODY_10])
-
-
-@njit
-def _black_crows(b: Array, t: int) -> int:
-    if not (b[t - 3, COLOUR] == 1 and b[t - 2, COLOUR] == b[t - 1, COLOUR] == b[t, COLOUR] == -1):
-        return 0
-    bare = _no_lower(b, t) and _no_lower(b, t - 1) and _no_lower(b, t - 2)
-    inside = b[t - 2, CLOSE] < b[t - 1, OPEN] < b[t - 2, OPEN]
-    inside = inside and b[t - 1, CLOSE] < b[t, OPEN] < b[t - 1, OPEN]
-    falls = b[t - 3, HIGH] > b[t - 2, CLOSE] > b[t - 1, CLOSE] > b[t, CLOSE]
-    return int(bare and inside and falls)
-
-
-@njit
-def _advance_block(b: Array, t: int) -> int:
-    """Three rising white bars that weaken."""
-    if not (_rises(b, t) and _opens_near(b, t) and _opens_near(b, t - 1)):
-        return 0
-    if not (_is_long(b, t - 2) and b[t - 2, UPPER] < b[t - 2, SHADOW_10]):
-        return 0
-    first, second, third = b[t - 2, BODY], b[t - 1, BODY], b[t, BODY]
-    shadows = b[t, UPPER] > b[t, SHADOW_10] or b[t - 1, UPPER] > b[t - 1, SHADOW_10]
-    return int(
-        (second < first - 0.6 * b[t - 2, RANGE_5] and third < second + 0.2 * b[t - 1, RANGE_5])
-        or third < second - 0.6 * b[t - 1, RANGE_5]
-        or (third < second < first and shadows)
-        or (third < second and b[t, UPPER] > third)
+def _parts(x: Inputs) -> _Bar:
+    top, bottom = np.maximum(x.open, x.close), np.minimum(x.open, x.close)
+    body, upper, lower = top - bottom, x.high - top, bottom - x.low
+    white = x.close >= x.open
+    body_10, little = _before(body, 10), 0.1 * _before(x.spread, 10)
+    return _Bar(
+        *(x.open, x.high, x.low, x.close, top, bottom, body, upper, lower, white),
+        colour=2 * white.view(np.int8) - 1,
+        is_long=body > body_10,
+        is_short=body < body_10,
+        is_small=body <= body_10,
+        is_doji=body <= little,
+        no_upper=upper < little,
+        no_lower=lower < little,
+        little=little,
+        shadow=_before(upper + lower, 10) / 2.0,
+        range_5=_before(x.spread, 5),
     )
 
 
-@njit
-def _three_line_strike(b: Array, t: int) -> int:
+@njit(cache=True)
+def _before(x: Array, window: int) -> Array:
+    """Mean of the `window` values before each, summed from the oldest on; NaN where there are fewer."""
+    out = np.full(x.shape[0], np.nan)
+    for t in range(window, x.shape[0]):
+        total = 0.0
+        for s in range(t - window, t):
+            total += x[s]
+        out[t] = total / window
+    return out
+
+
+def _ago(bars: _Bar, back: int) -> _Bar:
+    """The parts of the bars `back` bars before each bar from the fourth on: views."""
+    count = len(bars.open)
+    views: Any = (part[_BACK - back : count - back] for part in bars)
+    return _Bar(*views)
+
+
+def _shapes(now: _Bar, one: _Bar, two: _Bar, three: _Bar) -> Iterator[Signs | Flags]:
+    """Every shape but the last in the order of `FEATURES`; `one` is the bar before `now`, and so on."""
+    longest, shortest = np.maximum(now.upper, now.lower), np.minimum(now.upper, now.lower)
+    bare_open = np.where(now.white, now.no_lower, now.no_upper)
+    belt_hold = _signed(now.is_long & bare_open, now)
+    inside = (now.top <= one.top) & (now.bottom >= one.bottom) & one.is_long
+    yield _hammer(now, one)
+    yield _inverted_hammer(now, one)
+    yield _signed(now.is_long & now.no_upper & now.no_lower, now)  # marubozu
+    yield _signed(now.is_long & np.where(now.white, now.no_upper, now.no_lower), now)  # closing marubozu
+    yield belt_hold
+    yield _signed(now.is_long & (longest < now.shadow), now)  # long line
+    yield _signed(now.is_short & (longest < now.shadow), now)  # short line
+    yield _signed(now.is_short & (shortest > now.body), now)  # spinning top
+    yield _signed(now.is_short & (shortest > 2.0 * now.body), now)  # high wave
+    yield now.is_doji & (longest > now.body)  # long-legged
+    yield _dragonfly(now)
+    yield -_signed(one.is_long & now.is_doji & np.where(one.white, _up(now, one), _down(now, one)), one)
+    yield -_signed(inside & now.is_small, one)  # harami
+    yield -_signed(inside & now.is_doji, one)  # harami cross
+    yield _piercing(now, one)
+    yield belt_hold * (_equal(now.open, one.open, one) & (now.white != one.white))  # separating lines
+    yield ~(now.white | one.white) & _equal(now.close, one.close, one)  # matching low
+    yield _gap_star(now, one, two)
+    yield _three_inside(now, one, two)
+    yield _three_outside(now, one, two)
+    yield _three_soldiers(now, one, two, three)
+    yield -_advance_block(now, one, two).view(np.int8)
+    yield _three_line_strike(now, one, two, three)
+
+
+def _signed(shape: Flags, bar: _Bar) -> Signs:
+    """The colour of `bar` where the shape is there."""
+    return shape * bar.colour
+
+
+def _either(bullish: Flags, bearish: Flags) -> Signs:
+    return bullish.view(np.int8) - bearish.view(np.int8)
+
+
+def _up(bar: _Bar, before: _Bar) -> Flags:
+    """A gap between the bodies."""
+    return bar.bottom > before.top
+
+
+def _down(bar: _Bar, before: _Bar) -> Flags:
+    return bar.top < before.bottom
+
+
+def _equal(a: Array, b: Array, bar: _Bar) -> Flags:
+    equal = 0.05 * bar.range_5
+    return (a <= b + equal) & (a >= b - equal)
+
+
+def _hammer(now: _Bar, one: _Bar) -> Signs:
+    """+1 below the previous low or near it, -1 (hanging man) above the previous high or near it."""
+    shape, near = now.is_short & (now.lower > now.body) & now.no_upper, 0.2 * one.range_5
+    return _either(shape & (now.bottom <= one.low + near), shape & (now.bottom >= one.high - near))
+
+
+def _inverted_hammer(now: _Bar, one: _Bar) -> Signs:
+    """+1 after a gap down, -1 (shooting star) after a gap up."""
+    shape = now.is_short & (now.upper > now.body) & now.no_lower
+    return _either(shape & _down(now, one), shape & _up(now, one))
+
+
+def _dragonfly(now: _Bar) -> Signs:
+    """+1 without upper shadow, -1 (gravestone) without lower shadow."""
+    dragonfly = now.is_doji & now.no_upper & (now.lower > now.little)
+    return _either(dragonfly, now.is_doji & now.no_lower & (now.upper > now.little))
+
+
+def _piercing(now: _Bar, one: _Bar) -> Signs:
+    """+1 piercing line, -1 dark cloud cover: past the middle of a long body of the other colour."""
+    half = 0.5 * one.body
+    below = (now.open < one.low) & (now.close < one.open) & (now.close > one.close + half)
+    above = (now.open > one.high) & (now.close > one.open) & (now.close < one.close - half)
+    bullish = now.white & now.is_long & ~one.white & one.is_long & below
+    return _either(bullish, ~now.white & one.white & one.is_long & above)
+
+
+def _gap_star(now: _Bar, one: _Bar, two: _Bar) -> Signs:
+    """Morning (+1) or evening (-1) star with a gap between the first two bodies."""
+    sizes, reach = two.is_long & one.is_small & now.is_long, 0.3 * two.body
+    morning = now.white & ~two.white & _down(one, two) & (now.close > two.close + reach)
+    evening = ~now.white & two.white & _up(one, two) & (now.close < two.close - reach)
+    return _either(sizes & morning, sizes & evening)
+
+
+def _three_inside(now: _Bar, one: _Bar, two: _Bar) -> Signs:
+    inside = two.is_long & one.is_small & (one.top < two.top) & (one.bottom > two.bottom)
+    bullish = now.white & ~two.white & (now.close > two.open)
+    return _either(inside & bullish, inside & ~now.white & two.white & (now.close < two.open))
+
+
+def _three_outside(now: _Bar, one: _Bar, two: _Bar) -> Signs:
+    over = (one.close > two.open) & (one.open < two.close) & (now.close > one.close)
+    under = (one.open > two.close) & (one.close < two.open) & (now.close < one.close)
+    return _either(one.white & ~two.white & over, ~one.white & two.white & under)
+
+
+def _rises(now: _Bar, one: _Bar, two: _Bar) -> Flags:
+    """Three white bars with rising closes, each opening within the body before or near its end."""
+    rises = now.white & one.white & two.white & (now.close > one.close) & (one.close > two.close)
+    for bar, before in ((one, two), (now, one)):
+        rises &= (bar.open > before.open) & (bar.open <= before.close + 0.2 * before.range_5)
+    return rises
+
+
+def _three_soldiers(now: _Bar, one: _Bar, two: _Bar, three: _Bar) -> Signs:
+    """+1 three white soldiers, -1 three black crows."""
+    soldiers = _rises(now, one, two) & now.no_upper & one.no_upper & two.no_upper & now.is_long
+    soldiers &= (one.body > two.body - 0.6 * two.range_5) & (now.body > one.body - 0.6 * one.range_5)
+    crows = three.white & ~(two.white | one.white | now.white)
+    crows &= now.no_lower & one.no_lower & two.no_lower & (three.high > two.close)
+    for bar, before in ((one, two), (now, one)):
+        crows &= (bar.open < before.open) & (bar.open > before.close) & (bar.close < before.close)
+    return _either(soldiers, crows)
+
+
+def _advance_block(now: _Bar, one: _Bar, two: _Bar) -> Flags:
+    """Three rising white bars that weaken."""
+    much_less = (one.body < two.body - 0.6 * two.range_5) & (now.body < one.body + 0.2 * one.range_5)
+    much_less |= now.body < one.body - 0.6 * one.range_5
+    less = now.body < one.body
+    shadows = (now.upper > now.shadow) | (one.upper > one.shadow)
+    weakens = much_less | (less & (one.body < two.body) & shadows) | (less & (now.upper > now.body))
+    return _rises(now, one, two) & two.is_long & (two.upper < two.shadow) & weakens
+
+
+def _three_line_strike(now: _Bar, one: _Bar, two: _Bar, three: _Bar) -> Signs:
     """Three bars of one colour, undone by a fourth that opens beyond them; its sign is theirs."""
-    side = b[t - 1, COLOUR]
-    alike = b[t - 3, COLOUR] == side and b[t - 2, COLOUR] == side and b[t, COLOUR] == -side
-    if not (alike and _opens_in_or_near(b, t - 1) and _opens_in_or_near(b, t - 2)):
-        return 0
-    if side == 1:
-        runs = b[t - 1, CLOSE] > b[t - 2, CLOSE] > b[t - 3, CLOSE]
-        return int(runs and b[t, OPEN] > b[t - 1, CLOSE] and b[t, CLOSE] < b[t - 3, OPEN])
-    runs = b[t - 1, CLOSE] < b[t - 2, CLOSE] < b[t - 3, CLOSE]
-    return -int(runs and b[t, OPEN] < b[t - 1, CLOSE] and b[t, CLOSE] > b[t - 3, OPEN])
+    alike = (three.white == one.white) & (two.white == one.white) & (now.white != one.white)
+    for bar, before in ((two, three), (one, two)):
+        near = 0.2 * before.range_5
+        alike &= (bar.open >= before.bottom - near) & (bar.open <= before.top + near)
+    up = (one.close > two.close) & (two.close > three.close)
+    up &= (now.open > one.close) & (now.close < three.open)
+    down = (one.close < two.close) & (two.close < three.close)
+    down &= (now.open < one.close) & (now.close > three.open)
+    return _either(alike & one.white & up, alike & ~one.white & down)
 
 
-@njit
-def _breaks_inside(b: Array, t: int) -> int:
-    """+1 where a bar leaves an inside bar downwards (a false move), -1 upwards, 0 else."""
-    if not (b[t - 1, HIGH] < b[t - 2, HIGH] and b[t - 1, LOW] > b[t - 2, LOW]):
-        return 0
-    down = b[t, HIGH] < b[t - 1, HIGH] and b[t, LOW] < b[t - 1, LOW]
-    up = b[t, HIGH] > b[t - 1, HIGH] and b[t, LOW] > b[t - 1, LOW]
-    return int(down) - int(up)
-
-
-@njit
-def _reverses(b: Array, t: int, break_t: int, side: int) -> bool:
-    """Whether the close of `t` takes back the break of the inside bar before `break_t`."""
-    return bool(b[t, CLOSE] > b[break_t - 1, HIGH] if side == 1 else b[t, CLOSE] < b[break_t - 1, LOW])
-
-
-@njit
-def _hikkake(b: Array, t: int) -> int:
-    """The break, or the first close within three bars after the latest one that takes it back."""
-    side: int = _breaks_inside(b, t)
-    if side != 0:
-        return side
-    for break_t in range(t - 1, max(t - 4, 1), -1):
-        side = _breaks_inside(b, break_t)
-        if side == 0:
-            continue
-        for s in range(break_t + 1, t):
-            if _reverses(b, s, break_t, side):
-                return 0
-        return side if _reverses(b, t, break_t, side) else 0
-    return 0
+@njit(cache=True)
+def _hikkake(high: Array, low: Array, close: Array) -> Signs:
+    """+1 where a bar leaves an inside bar downwards, a false move, and where a close within three bars takes
+    it back; -1 the mirror."""
+    out = np.zeros(close.shape[0], np.int8)
+    break_t, side = -9, 0
+    for t in range(2, close.shape[0]):
+        inside = high[t - 1] < high[t - 2] and low[t - 1] > low[t - 2]
+        down = inside and high[t] < high[t - 1] and low[t] < low[t - 1]
+        if down or (inside and high[t] > high[t - 1] and low[t] > low[t - 1]):
+            break_t, side = t, 1 if down else -1
+            out[t] = side
+        elif t - break_t <= 3:
+            back = close[t] > high[break_t - 1] if side == 1 else close[t] < low[break_t - 1]
+            if back:
+                out[t], break_t = side, -9
+    return out

@@ -16,7 +16,8 @@ Array = NDArray[np.float64]
 
 def delay(x: Array, bars: int) -> Array:
     """`x` of `bars` bars ago; NaN for the first `bars`."""
-    out = np.full(len(x), np.nan)
+    out = np.empty(len(x))
+    out[:bars] = np.nan
     if bars < len(x):
         out[bars:] = x[: len(x) - bars]
     return out
@@ -24,7 +25,8 @@ def delay(x: Array, bars: int) -> Array:
 
 def rolling_sum(x: Array, window: int) -> Array:
     """Sum of the last `window` values; NaN for the first `window - 1` and where the window holds a NaN."""
-    out = np.full(len(x), np.nan)
+    out = np.empty(len(x))
+    out[: window - 1] = np.nan
     if window <= len(x):
         out[window - 1 :] = _window_sums(x, window)
     return out

@@ -21,7 +21,6 @@ from xrl.errors import ConfigError, DataError
 from xrl.features import (
     calendar,
     candlesticks,
-    context,
     extra,
     flow,
     indicators,
@@ -31,6 +30,7 @@ from xrl.features import (
     volatility,
     vsa,
 )
+from xrl.features import context as surroundings
 from xrl.features.context import Context
 from xrl.features.feature import GROUPS, Feature
 from xrl.features.inputs import Inputs, inputs
@@ -47,14 +47,14 @@ def _built_in(volume_window: int) -> tuple[tuple[Feature, ...], ...]:
         vsa.features(volume_window),
         flow.FEATURES,
         timeframes.FEATURES,
-        context.FEATURES,
+        surroundings.FEATURES,
         regime.FEATURES,
         calendar.FEATURES,
     )
 
 
 def _computed(
-    x: Inputs, bars: extra.Bars, params: FeatureParams, among: Context | None
+    x: Inputs, bars: extra.Bars, params: FeatureParams, context: Context | None
 ) -> Iterator[dict[str, Array]]:
     """What `_built_in` lists, in its order, then the users' columns; one group at a time bounds memory."""
     yield indicators.indicators(x)
@@ -64,7 +64,7 @@ def _computed(
     yield vsa.volume_spread(x, params)
     yield flow.flow(x)
     yield timeframes.timeframes(x)
-    yield context.context_columns(x, params.context, among)
+    yield surroundings.context_columns(x, params.context, context)
     yield regime.regime(x)
     yield calendar.calendar(x.timestamp)
     yield extra.extra_columns(bars, x, params.extra)
@@ -95,7 +95,7 @@ def build(
     bars: Mapping[str, NDArray[np.float64]] | pd.DataFrame,
     timestamps: object,
     params: FeatureParams,
-    among: Context | None = None,
+    context: Context | None = None,
 ) -> NDArray[np.float64]:
     """Every feature of every bar of ONE symbol.
 
@@ -104,7 +104,7 @@ def build(
             NaN or absent.
         timestamps: (n,) opens of the bars, UTC.
         params: thresholds, context and users' columns.
-        among: whose bars these are, and the closes of the symbols that `params.context` declares; needed if
+        context: whose bars these are, and the closes of the symbols that `params.context` declares; needed if
             it declares any.
 
     Returns:
@@ -119,7 +119,7 @@ def build(
     if len(x) == 0:
         return matrix
     start = 0
-    for group in _computed(x, bars, params, among):
+    for group in _computed(x, bars, params, context):
         if group:
             _lay(np.concatenate(list(group.values())), matrix[:, start : start + len(group)])
             start += len(group)
