@@ -29,9 +29,10 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True)
 class Soak:
-    """What is asked for; `trials` and `summary` are files."""
+    """What is asked for; `trials` and `summary` are files, `commit` is that of the code that runs."""
 
     seed: int
+    commit: str
     scripts: int
     jobs: int
     trials: Path
@@ -58,7 +59,7 @@ def main() -> int:
         soak = _asked()
         one_thread()
         _carry_out(soak)
-        return _conclude(soak) if soak.only is None else 0
+        return _conclude(soak)
     except SoakError as error:
         print(f"soak: {error}", file=sys.stderr)
         return 1
@@ -87,11 +88,11 @@ def _asked() -> Soak:
     if before is None:
         given.trials.parent.mkdir(parents=True, exist_ok=True)
         given.trials.write_text(json.dumps({"seed": seed}) + "\n")
-    return Soak(seed, given.scripts, given.jobs, given.trials, given.summary, given.only)
+    return Soak(seed, _commit(), given.scripts, given.jobs, given.trials, given.summary, given.only)
 
 
 def read_trials(path: Path) -> tuple[int | None, list[dict[str, Any]]]:
-    """Seed and finished trials of an earlier soak; a last line that was cut off is no trial."""
+    """Seed and finished trials of a soak; a line that is just being written is no trial."""
     if not path.is_file():
         return None, []
     lines = [json.loads(line) for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
@@ -115,7 +116,10 @@ def _carry_out(soak: Soak) -> None:
     folder = Path(tempfile.mkdtemp(prefix="soak-"))
     told = len(read_trials(soak.trials)[1])
     keep = soak.only is not None
-    tasks = [Task(soak.seed, numbers[i::jobs], soak.trials, folder / str(i), keep) for i in range(jobs)]
+    tasks = [
+        Task(soak.seed, soak.commit, numbers[i::jobs], soak.trials, folder / str(i), keep)
+        for i in range(jobs)
+    ]
     workers = [fork(partial(work, task), folder / f"worker {i}.log") for i, task in enumerate(tasks)]
     try:
         while not all(worker.is_over() for worker in workers):
@@ -126,11 +130,11 @@ def _carry_out(soak: Soak) -> None:
     finally:
         for worker in workers:
             worker.end()
+        if not keep:
+            shutil.rmtree(folder)
     _tell_new(soak, told)
     if keep:
         print(f"its stores and logs lie in {folder}")
-    else:
-        shutil.rmtree(folder)
 
 
 def _tell_new(soak: Soak, told: int) -> int:
@@ -155,7 +159,7 @@ def _summarise(soak: Soak) -> dict[str, Any]:
     firsts = Counter(end for trial in trials for end in trial["ended"])
     return {
         "seed": soak.seed,
-        "commit": _commit(),
+        "commit": ", ".join(dict.fromkeys(trial["commit"] for trial in trials)),
         "date": datetime.now(UTC).date().isoformat(),
         "scripts": len(trials),
         "kinds_fired": dict(sorted(fired.items())),
@@ -163,7 +167,7 @@ def _summarise(soak: Soak) -> dict[str, Any]:
         "repaired": sum(trial["repaired"] for trial in trials),
         "corrected_rows": sum(trial["corrected"] for trial in trials),
         "failures": [trial["number"] for trial in trials if trial["problems"]],
-        "minutes": round(sum(trial["seconds"] for trial in trials) / 60, 1),
+        "trial_minutes": round(sum(trial["seconds"] for trial in trials) / 60, 1),
     }
 
 
@@ -175,9 +179,11 @@ def _commit() -> str:
 
 
 def _conclude(soak: Soak) -> int:
+    """Write and print the summary (of a repeated trial: neither); the exit code."""
     summary = _summarise(soak)
-    soak.summary.write_text(json.dumps(summary, indent=2) + "\n")
-    print(json.dumps(summary, indent=2))
+    if soak.only is None:
+        soak.summary.write_text(json.dumps(summary, indent=2) + "\n")
+        print(json.dumps(summary, indent=2))
     return 1 if summary["failures"] else 0
 
 

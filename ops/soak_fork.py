@@ -4,6 +4,7 @@ Enters: a function without arguments, a file for what it prints. Leaves: a `Chil
 thread: what another thread holds at the fork is held for ever in the child.
 """
 
+import ctypes
 import json
 import os
 import signal
@@ -84,6 +85,7 @@ def fork(work: Callable[[], Any], log: Path) -> Child:
         return Child(pid, log)
     code = 1
     try:
+        _end_with_parent()
         for stream in (1, 2):
             os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), stream)
         log.with_suffix(".json").write_text(json.dumps(work()))
@@ -94,6 +96,13 @@ def fork(work: Callable[[], Any], log: Path) -> Child:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def _end_with_parent() -> None:
+    """Have the kernel kill this process when its parent is gone, however that ended; on Linux alone."""
+    if sys.platform == "linux":
+        set_death_signal = 1  # PR_SET_PDEATHSIG of prctl(2)
+        ctypes.CDLL(None).prctl(set_death_signal, signal.SIGKILL)
 
 
 def _last_lines(log: Path) -> str:

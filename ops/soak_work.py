@@ -22,6 +22,7 @@ class Task(NamedTuple):
     """Trials `numbers` of a soak, each in its own part of `folder`, a line in `trials` for each."""
 
     seed: int
+    commit: str
     numbers: Sequence[int]
     trials: Path
     folder: Path
@@ -35,7 +36,7 @@ def work(task: Task) -> None:
         for number in task.numbers:
             place = task.folder / str(number)
             trial = run(draw(task.seed, number), venue, place)
-            _append(task.trials, json.dumps(asdict(trial)))
+            _append(task.trials, json.dumps({**asdict(trial), "commit": task.commit}))
             if not task.keep:
                 shutil.rmtree(place, ignore_errors=True)
 

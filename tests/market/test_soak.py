@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from ops import soak_judge as judge
-from ops.soak import read_trials
+from ops.soak import Soak, read_trials
 from ops.soak_case import HOUR, Case, draw
 from xrl import columns as c
 from xrl.market.tables import empty
@@ -33,6 +33,15 @@ def test_a_twentieth_of_the_soak_loses_and_invents_nothing(tmp_path: Path):
     assert (said["seed"], said["scripts"], said["failures"]) == (seed, SCRIPTS, [])
     assert said["kinds_fired"]
     assert sorted(trial["number"] for trial in read_trials(trials)[1]) == list(range(SCRIPTS))
+
+
+def test_an_interrupted_soak_goes_on_with_the_trials_that_are_left(tmp_path: Path):
+    trials = tmp_path / "trials.jsonl"
+    trials.write_text('{"seed": 5}\n{"number": 0}\n{"number": 2}\n{"numb')
+    soak = Soak(5, "abc", 4, 2, trials, tmp_path / "soak.json", None)
+    assert read_trials(trials) == (5, [{"number": 0}, {"number": 2}])
+    assert soak.numbers == [1, 3]
+    assert "--seed 5 --only 3" in soak.command(3)
 
 
 # The judge
