@@ -17,6 +17,8 @@ from xrl.features.indicators import indicators
 from xrl.features.inputs import inputs
 from xrl.serve import sources
 
+Closes = dict[str, tuple[np.ndarray, np.ndarray]]
+
 _LEAD, _SYMBOL = "BTCUSDT", "ETHUSDT"
 _MARKET = (_LEAD, _SYMBOL, "SOLUSDT", "XRPUSDT", "ADAUSDT", "LTCUSDT")
 
@@ -29,16 +31,16 @@ def measure(bars: int = 100_000, repetitions: int = 3) -> dict[str, float]:
     frame, params = planted_bars(_SYMBOL, bars), declared()
     others = {name: planted_bars(name, bars) for name in _MARKET if name != _SYMBOL}
     times, needed = frame[columns.TIMESTAMP], table.required_bars(config().experts.window_bars)
-    whole = median_seconds(lambda: table.build(frame, times, params, _among(others, bars)), repetitions)
+    closes = _closes(others, bars)
+    whole = median_seconds(lambda: table.build(frame, times, params, _among(closes)), repetitions)
     # Ours computes every indicator column, returns included: more than the columns both have.
     ours, theirs = side_by_side(lambda: indicators(inputs(frame, times)), lambda: _ta(frame), repetitions)
     newest = frame.tail(needed)
     window = {name: newest[name].to_numpy(np.float64) for name in columns.BAR[1:]}
     opens = newest[columns.TIMESTAMP].to_numpy(dtype="datetime64[ms]")
     asked = sources.others(table.names(), config().experts.window_bars, params.context)
-    one = median_seconds(
-        lambda: table.build(window, opens, params, _among(others, asked.bars)), 50 * repetitions
-    )
+    sent = _closes(others, asked.bars)
+    one = median_seconds(lambda: table.build(window, opens, params, _among(sent)), 50 * repetitions)
     memory = peak_memory_ratio(bars)
     return {
         "features.bars_per_s": len(frame) / whole,
@@ -57,7 +59,7 @@ def peak_memory_ratio(bars: int) -> float | None:
 
     def built(count: int) -> np.ndarray:
         newest = frame.tail(count)
-        return table.build(newest, newest[columns.TIMESTAMP], params, _among(frames, count))
+        return table.build(newest, newest[columns.TIMESTAMP], params, _among(_closes(frames, count)))
 
     output = built(1000).itemsize * len(table.FEATURES) * bars  # and everything is compiled
     grown = peak_growth_bytes(lambda: built(bars))
@@ -69,16 +71,20 @@ def declared() -> FeatureParams:
     return config().features.model_copy(update={"context": ContextParams(lead=_LEAD, market=_MARKET)})
 
 
-def _among(others: dict[str, pd.DataFrame], newest: int) -> Context:
-    """The other symbols' newest closes, nothing computed from them yet."""
-    peers = {
-        name: Peer(
+def _closes(others: dict[str, pd.DataFrame], newest: int) -> Closes:
+    """Times and closes of the other symbols' newest bars."""
+    return {
+        name: (
             bars[columns.TIMESTAMP].to_numpy(dtype="datetime64[ms]")[-newest:],
             bars[columns.CLOSE].to_numpy(np.float64)[-newest:],
         )
         for name, bars in others.items()
     }
-    return Context(_SYMBOL, peers)
+
+
+def _among(closes: Closes) -> Context:
+    """The other symbols, nothing computed from them yet."""
+    return Context(_SYMBOL, {name: Peer(*arrays) for name, arrays in closes.items()})
 
 
 def _ta(bars: pd.DataFrame) -> list[pd.Series]:
