@@ -32,7 +32,8 @@ from xrl.sandbox import server
 from xrl.sandbox.faults import Script
 from xrl.sandbox.venue import Venue
 
-_CLIENT_TIMEOUT_S: Final = 1.5
+_CLIENT_TIMEOUT_S: Final = 1.5  # a stall of the script's lasts longer
+_CALM_TIMEOUT_S: Final = 30.0  # without faults a slow answer is the machine's doing
 _CLIENT_WAITS_S: Final = (0.05, 0.1, 0.2)
 _LIMIT_S: Final = 90.0  # of one pull; what takes longer hangs
 _PARAMS: Final = Path(__file__).resolve().parents[1] / "params.yaml"
@@ -180,19 +181,27 @@ def _pull_well(case: Case, venue: Sandbox, folder: Path, order: Order, now: pd.T
     """
     venue.at(now)
     log = folder.with_name(f"{folder.name} {order.end:%m-%d %H} {now:%m-%d %H}.log")
-    report = fork(partial(_pull, case, venue.port, folder, order, now), log).value(_LIMIT_S)
+    calm = partial(_pull, case, venue.port, folder, order, now, timeout_s=_CALM_TIMEOUT_S)
+    report = fork(calm, log).value(_LIMIT_S)
     if report is None or report["ended"] != "well":
         raise SoakError(f"without faults the pull into {folder} did not end well: {report}")
     return dict(report)
 
 
-def _pull(case: Case, port: int, folder: Path, order: Order, now: pd.Timestamp) -> dict[str, Any]:
+def _pull(
+    case: Case,
+    port: int,
+    folder: Path,
+    order: Order,
+    now: pd.Timestamp,
+    timeout_s: float = _CLIENT_TIMEOUT_S,
+) -> dict[str, Any]:
     """One pull into `folder`, as the command line would do it; what the parent is to know of it."""
     defaults = load_config(_PARAMS)
     params = defaults.pull.model_copy(update={"connections": case.connections, "batch_rows": case.batch_rows})
     places = Places(Store(folder / "store"), folder / "quarantine", folder / "journal")
     url, clock = f"http://127.0.0.1:{port}/{case.world}", lambda: now.timestamp() + case.ahead_s
-    exchange = Exchange(case.venue, url, timeout_s=_CLIENT_TIMEOUT_S, waits_s=_CLIENT_WAITS_S, clock=clock)
+    exchange = Exchange(case.venue, url, timeout_s=timeout_s, waits_s=_CLIENT_WAITS_S, clock=clock)
     with exchange:
         try:
             outcomes = pull(exchange, places, order, params, defaults.validation, pause=_short_pause)
