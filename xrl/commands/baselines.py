@@ -21,7 +21,7 @@ def baselines(
     start: Annotated[datetime | None, typer.Option(formats=TIMES, help="With --data; default: all.")] = None,
     end: Annotated[datetime | None, typer.Option(formats=TIMES, help="With --data; default: all.")] = None,
     test_days: Annotated[
-        int | None, typer.Option(help="Length of each fold's test span; default: params.yaml's.")
+        int | None, typer.Option(min=1, help="Length of each fold's test span; default: params.yaml's.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the page, its figures and pictures.")] = Path(
         "var/baselines"
