@@ -49,14 +49,17 @@ class Child:
         self.kill()
 
     def value(self, limit_s: float) -> Any:
-        """What its work returned; None if it was killed.
+        """What its work returned; None if it was killed. Time in which this process was stopped, or had no
+        turn, does not count.
 
         Raises:
             SoakError: the work raised, or is not over after `limit_s`.
         """
-        end = time.monotonic() + limit_s
+        waited_s, before = 0.0, time.monotonic()
         while not self.is_over():
-            if time.monotonic() > end:
+            now = time.monotonic()
+            waited_s, before = waited_s + min(now - before, 1.0), now
+            if waited_s > limit_s:
                 self.kill()
                 raise SoakError(f"it hangs: no end after {limit_s:g} s; see {self.log}")
             time.sleep(0.002)
