@@ -84,7 +84,7 @@ def _asked() -> Soak:
     if given.resume and before not in (None, seed):
         raise SoakError(f"{given.trials} holds trials of seed {before}; leave --seed out or --resume")
     if given.only is not None:
-        given.scripts, given.trials = 1, given.trials.with_name("only.jsonl")
+        given.scripts, given.trials = 1, Path(tempfile.mkdtemp(prefix="soak-")) / "trials.jsonl"
     if before is None:
         given.trials.parent.mkdir(parents=True, exist_ok=True)
         given.trials.write_text(json.dumps({"seed": seed}) + "\n")
