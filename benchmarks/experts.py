@@ -19,8 +19,8 @@ from xrl.experts import train
 from xrl.experts.export import to_onnx
 from xrl.experts.losses import FocalLoss
 from xrl.experts.model import Expert, build_expert
-from xrl.experts.presets import PRESETS
 from xrl.experts.windows import Rows
+from xrl.presets import PRESETS, chosen
 from xrl.serve.onnx_model import OnnxModel
 
 _BATCH, _WINDOW, _COLUMNS = 256, 60, 40
@@ -32,7 +32,7 @@ def measure(
 ) -> dict[str, float]:
     """Figures of group `experts`; peak memory only where Linux tells it."""
     peak_gb = _peak_gb(windows, columns)
-    expert = build_expert(_COLUMNS, _WINDOW, PRESETS["source"].architecture)
+    expert = build_expert(_COLUMNS, _WINDOW, PRESETS["source"].network)
     ours, theirs = _step_seconds(expert, steps, repetitions)
     return {
         **({} if peak_gb is None else {"experts.windows_peak_gb": peak_gb}),
@@ -47,7 +47,7 @@ def _step_seconds(expert: Expert, steps: int, repetitions: int) -> tuple[float, 
     rng = np.random.default_rng(_SEED)
     x = rng.standard_normal((_BATCH, _WINDOW, _COLUMNS), dtype=np.float32)
     y = rng.integers(len(CLASSES), size=(_BATCH, _WINDOW)).astype(np.int8)
-    schedule, loss = PRESETS["source"].schedule, FocalLoss(gamma=config().experts.focal_gamma)
+    schedule, loss = PRESETS["source"].schedule, FocalLoss(gamma=config().experts.training.loss.focal_gamma)
     train._compile(expert, loss, schedule, steps=1000)  # XLA or not, as `xrl experts` trains
     ours, theirs = expert.every, _lstm(loss)
 
@@ -90,8 +90,8 @@ def _one_epoch(windows: int, columns: int) -> None:
         rng.integers(len(CLASSES), size=bars).astype(np.int8),
     )
     learned: NDArray[np.bool_] = rows.position >= _WINDOW - 1
-    params = config().experts.model_copy(update={"epochs": 1, "window_bars": _WINDOW})
-    train.fit_expert(rows, learned, np.zeros(bars, dtype=bool), params, _SEED)
+    preset = chosen(config().experts.preset, {"schedule": {"epochs": 1}})
+    train.fit_expert(rows, learned, np.zeros(bars, dtype=bool), preset, _WINDOW, _SEED)
 
 
 def _onnx_seconds(expert: Expert, answers: int) -> float:

@@ -8,11 +8,12 @@ import os
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, Self, cast, get_args
+from typing import Any, Literal, Self, cast, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
+from xrl import presets
 from xrl.errors import ConfigError
 
 
@@ -221,15 +222,24 @@ class LabelParams(_Section):
 
 
 class ExpertParams(_Section):
-    preset: Literal["lean", "source"]
-    seed: int
+    preset: str
+    override: dict[str, dict[str, Any]]
+    seeds: tuple[int, ...] = Field(min_length=1)
     window_bars: int = Field(ge=30)
-    focal_gamma: float = Field(ge=0)
-    focal_alpha: float = Field(gt=0)
-    label_smoothing: float = Field(ge=0, lt=1)
-    class_weights: Literal["balanced", "source", "none"]
     calibration_share: float = Field(gt=0, lt=0.5)
-    epochs: int | None = Field(default=..., gt=0)
+
+    @model_validator(mode="after")
+    def _training_is_known(self) -> Self:
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"`seeds` must differ from each other; received {self.seeds}")
+        if self.training.schedule.context >= self.window_bars:
+            raise ValueError("`schedule.context` must be shorter than `window_bars`")
+        return self
+
+    @property
+    def training(self) -> presets.Preset:
+        """The preset with what `override` sets otherwise."""
+        return presets.chosen(self.preset, self.override)
 
 
 class OofParams(_Section):

@@ -17,7 +17,6 @@ from xrl.env.observation import observation_width
 from xrl.errors import BundleError, DataError, ExportError
 from xrl.experts import storage
 from xrl.experts.model import build_expert
-from xrl.experts.presets import preset
 from xrl.features import scaling
 from xrl.paths import Paths
 from xrl.registry.bundle import open_bundle
@@ -60,7 +59,7 @@ def write_refit(paths: Paths) -> None:
         folder = paths.refit_expert(name)
         folder.mkdir(parents=True)
         names = [column["name"] for column in spec["columns"] if name in column["groups"]]
-        model = build_expert(len(names), CONFIG.experts.window_bars, preset(CONFIG.experts).architecture).last
+        model = build_expert(len(names), CONFIG.experts.window_bars, CONFIG.experts.training.network).last
         storage.save_model(model, folder / "model.keras")
         (folder / "scaler.json").write_text(scaling.fit(table[names].to_numpy(), names).to_json())
         (folder / "report.json").write_text(json.dumps({"temperature": 1.3}))

@@ -26,7 +26,7 @@ BARS, WARMUP, WINDOW = 700, 5, 30
 def config() -> Config:
     params = yaml.safe_load((Path(__file__).parents[2] / "params.yaml").read_text())
     params["labels"] |= {"folds": [0, 1]}
-    params["experts"] |= {"window_bars": WINDOW, "epochs": 1}
+    params["experts"] |= {"window_bars": WINDOW, "override": {"schedule": {"epochs": 1}}}
     params["oof"] |= {"observation": "projected", "projection_width": 4}
     return Config.model_validate(params)
 

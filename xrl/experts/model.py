@@ -10,8 +10,8 @@ from typing import NamedTuple
 import keras
 
 from xrl.columns import CLASSES, EMBEDDING_WIDTH
-from xrl.experts.presets import Architecture
 from xrl.experts.xlstm import MLSTMBlock
+from xrl.presets import Network
 
 
 class Expert(NamedTuple):
@@ -21,7 +21,7 @@ class Expert(NamedTuple):
     last: keras.Model  # (batch, window, columns) -> logits (batch, 3), embedding (batch, 256)
 
 
-def build_expert(columns: int, window: int, shape: Architecture) -> Expert:
+def build_expert(columns: int, window: int, shape: Network) -> Expert:
     """A fresh expert; weights follow from `keras.utils.set_random_seed`.
 
     Args:
@@ -32,7 +32,7 @@ def build_expert(columns: int, window: int, shape: Architecture) -> Expert:
     x = keras.Input((window, columns), name="x")
     hidden = keras.layers.Dropout(shape.input_dropout, name="input_dropout")(x)
     stem = hidden = keras.layers.Dense(shape.units, name="stem")(hidden)  # (batch, window, units)
-    for number in range(shape.blocks):
+    for number in range(len(shape.blocks)):
         block = MLSTMBlock(
             shape.units,
             shape.memory_size,

@@ -10,15 +10,14 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from xrl.config import ExpertParams
 from xrl.errors import TrainingError
 from xrl.evaluation import calibration, metrics
 from xrl.experts.balance import class_weights
 from xrl.experts.losses import FocalLoss
 from xrl.experts.model import Expert, build_expert
-from xrl.experts.presets import Schedule, preset
 from xrl.experts.tables import check_classes
 from xrl.experts.windows import Rows, gather, training_starts, window_ends
+from xrl.presets import Preset, Schedule
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +25,7 @@ _CLIP_NORM = 1.0
 _PREDICT_BATCH = 1024
 _COLLAPSED = 0.9  # share of one class among predictions
 _REMEDIES = (
-    "Lower the learning rate or `experts.focal_gamma`, check the features for extreme values "
+    "Lower the learning rate or `loss.focal_gamma`, check the features for extreme values "
     "(`xrl features`), or take more days (`snapshot.days`)."
 )
 
@@ -47,7 +46,7 @@ class Predicted(NamedTuple):
 
 
 def fit_expert(
-    rows: Rows, train: NDArray[np.bool_], held: NDArray[np.bool_], params: ExpertParams, seed: int
+    rows: Rows, train: NDArray[np.bool_], held: NDArray[np.bool_], preset: Preset, window: int, seed: int
 ) -> Fitted:
     """Train on `train` bars; `held` bars are only looked at, and decide when to stop if the preset says so.
 
@@ -55,21 +54,22 @@ def fit_expert(
         rows: all bars; bars outside the masks serve as context of later ones only.
         train: (rows,) bars whose class is learned.
         held: (rows,) later bars of the training span; none for a refit, which then runs its full epochs.
-        params: section `experts`.
+        preset: the training recipe.
+        window: bars the expert reads.
         seed: of weights, dropout, order and phase of windows.
 
     Raises:
         TrainingError: a class or every window is missing, or the loss is not finite.
     """
     check_classes(rows.label[train])
-    chosen = preset(params)
     keras.utils.set_random_seed(seed)
     rng = np.random.default_rng(seed)
-    expert = build_expert(rows.x.shape[1], params.window_bars, chosen.architecture)
-    weights = class_weights(rows.label[train], params.class_weights)
-    loss = FocalLoss(params.focal_gamma, params.focal_alpha, params.label_smoothing, weights.tolist())
-    _compile(expert, loss, chosen.schedule, _steps(rows, train, params.window_bars, chosen.schedule))
-    return _run(expert, rows, train, held, params.window_bars, chosen.schedule, rng)
+    expert = build_expert(rows.x.shape[1], window, preset.network)
+    weights = class_weights(rows.label[train], preset.balance.class_weights)
+    said = preset.loss
+    loss = FocalLoss(said.focal_gamma, said.focal_alpha, said.label_smoothing, weights.tolist())
+    _compile(expert, loss, preset.schedule, _steps(rows, train, window, preset.schedule))
+    return _run(expert, rows, train, held, window, preset.schedule, rng)
 
 
 def predict(

@@ -55,7 +55,7 @@ def run(config: Config, paths: Paths, out: Path) -> dict[str, Any]:
         DataError: an earlier stage has not run.
     """
     tables = read(paths)
-    rows = judged_rows(tables, config.experts.seed)
+    rows = judged_rows(tables, config.experts.seeds[0])
     shift = config.labels.horizon_bars + config.experts.window_bars
     draws, seed = config.backtest.bootstrap, config.backtest.bootstrap_seed
     traded = _trade(config, tables, rows)

@@ -44,8 +44,8 @@ def run(config: Config, paths: Paths, fold: int, expert: str) -> None:
     source = read_rows(paths, expert)
     learned, held = split_tail(source, source.training(laid[fold]), config.experts.calibration_share)
     rows, scaler = source.scaled(laid[fold])
-    fitted = train.fit_expert(rows, learned, held, config.experts, config.experts.seed)
-    window = config.experts.window_bars
+    window, seed = config.experts.window_bars, config.experts.seeds[0]
+    fitted = train.fit_expert(rows, learned, held, config.experts.training, window, seed)
     tail = np.flatnonzero(held & window_ends(rows.position, window))
     temperature, report = calibrated(fitted, rows, tail, window)
     wanted = {"test": source.testing(laid[fold], window), "align": alignment_rows(source, laid[0], window)}
@@ -55,7 +55,7 @@ def run(config: Config, paths: Paths, fold: int, expert: str) -> None:
     ]
     write_expert(paths.expert(fold, expert), fitted, scaler, pd.concat(found, ignore_index=True))
     counts = {"learned": int(learned.sum()), "held": len(tail), "test": len(wanted["test"])}
-    about = {"fold": fold, "expert": expert, "seed": config.experts.seed, "rows": counts, **report}
+    about = {"fold": fold, "expert": expert, "seed": seed, "rows": counts, **report}
     write_json(paths.expert(fold, expert) / "report.json", {**about, "columns": list(source.names)})
     log.info("%d-%s: temperature %.2f, %.1f s", fold, expert, temperature, time.perf_counter() - started)
 

@@ -23,7 +23,7 @@ _HASHED = ("xrl/", "stages/snapshot", "stages/features", "stages/labels")
 #: Code that decides what is learned, traded and measured, below the package's folder.
 _SOURCES = (
     *("account", "backtest", "env", "evaluation", "experts", "features", "labels", "market/candles.py"),
-    *("policy", "stages"),
+    *("policy", "presets.py", "stages"),
 )
 #: Sections of params.yaml that a bundle depends on; the gate's bounds are the judge's, not the candidate's.
 SECTIONS = (
@@ -51,7 +51,7 @@ def lineage(config: Config, paths: Paths, bars: pd.DataFrame) -> dict[str, Any]:
             "bars": {str(symbol): len(rows) for symbol, rows in bars.groupby(columns.SYMBOL)},
         },
         "seeds": {
-            "experts": config.experts.seed,
+            "experts": list(config.experts.seeds),
             "policy": list(config.policy.seeds),
             "refit": config.refit.seed,
         },

@@ -28,6 +28,7 @@ from xrl.paths import Paths
 from xrl.policy.export import to_onnx
 from xrl.policy.exported import ExportedPolicy
 from xrl.policy.train import fit_policy
+from xrl.presets import Preset
 from xrl.stages.agreement import Agreement, side_agreement
 from xrl.stages.aside import aside, write_json
 from xrl.stages.expert_rows import alignment_rows, read_rows
@@ -93,9 +94,9 @@ def _refit_expert(config: Config, paths: Paths, expert: str, laid: Sequence[Fold
     reports = [_fold_report(paths, fold.index, expert) for fold in laid]
     epochs = int(np.median([report["epochs"] for report in reports]))
     temperature = float(np.median([report["temperature"] for report in reports]))
-    params = config.experts.model_copy(update={"epochs": epochs})
-    fitted = train.fit_expert(rows, training, np.zeros_like(training), params, config.refit.seed)
-    window = params.window_bars
+    window = config.experts.window_bars
+    preset = _whole(config.experts.training, epochs)
+    fitted = train.fit_expert(rows, training, np.zeros_like(training), preset, window, config.refit.seed)
     wanted = {"test": source.testing(laid[-1], window), "align": alignment_rows(source, laid[0], window)}
     table = pd.concat(
         [
@@ -120,6 +121,11 @@ def _refit_expert(config: Config, paths: Paths, expert: str, laid: Sequence[Fold
     probabilities = tested[list(columns.CLASSES)].to_numpy(np.float32)
     block = probabilities if config.oof.observation == "probabilities" else embeddings(table, "test") @ matrix
     return Refitted(tested[[*KEYS, *columns.CLASSES]], block.astype(np.float32), temperature)
+
+
+def _whole(preset: Preset, epochs: int) -> Preset:
+    """`preset` over a fixed number of epochs."""
+    return preset.model_copy(update={"schedule": preset.schedule.model_copy(update={"epochs": epochs})})
 
 
 def _fold_report(paths: Paths, fold: int, expert: str) -> dict[str, Any]:
