@@ -58,7 +58,7 @@ def closure(path: Path) -> set[Path]:
 
 
 def _is_followed(path: Path) -> bool:
-    return path.relative_to(ROOT).as_posix() not in DECLARATIONS
+    return path not in {ROOT / name for name in DECLARATIONS}
 
 
 def decides(path: Path) -> bool:
