@@ -10,7 +10,7 @@ from typing import NamedTuple
 import keras
 
 from xrl.columns import CLASSES, EMBEDDING_WIDTH
-from xrl.experts.xlstm import MLSTMBlock
+from xrl.experts.networks.mlstm import MLSTMBlock
 from xrl.presets import Network
 
 
