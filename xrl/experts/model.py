@@ -10,7 +10,7 @@ from typing import NamedTuple
 import keras
 
 from xrl.columns import CLASSES, EMBEDDING_WIDTH
-from xrl.experts.networks.mlstm import MLSTMBlock
+from xrl.experts.networks.architectures import body_of
 from xrl.presets import Network
 
 
@@ -31,24 +31,15 @@ def build_expert(columns: int, window: int, shape: Network) -> Expert:
     """
     x = keras.Input((window, columns), name="x")
     hidden = keras.layers.Dropout(shape.input_dropout, name="input_dropout")(x)
-    stem = hidden = keras.layers.Dense(shape.units, name="stem")(hidden)  # (batch, window, units)
-    for number in range(len(shape.blocks)):
-        block = MLSTMBlock(
-            shape.units,
-            shape.memory_size,
-            shape.heads,
-            shape.feedforward,
-            shape.dropout,
-            name=f"mlstm_{number}",
-        )
-        hidden = block(hidden)
-    hidden = keras.layers.LayerNormalization(center=False, epsilon=1e-5, name="final_norm")(hidden)
+    stem = keras.layers.Dense(shape.units, name="stem")(hidden)  # (batch, window, units)
+    body = body_of(shape)
+    norm = keras.layers.LayerNormalization(center=False, epsilon=1e-5, name="final_norm")
     dropout = keras.layers.Dropout(shape.dropout, name="head_dropout")
     embed = keras.layers.Dense(EMBEDDING_WIDTH - shape.units, activation="silu", name="embedding")
     beside = keras.layers.Concatenate(name="beside_stem")
     classify = keras.layers.Dense(len(CLASSES), kernel_initializer="zeros", name="logits")
-    every = classify(beside([embed(dropout(hidden)), stem]))  # (batch, window, 3)
-    embedding = beside([embed(hidden[:, -1, :]), stem[:, -1, :]])  # (batch, 256)
+    every = classify(beside([embed(dropout(norm(body.every(stem)))), stem]))  # (batch, window, 3)
+    embedding = beside([embed(norm(body.last(stem))), stem[:, -1, :]])  # (batch, 256)
     return Expert(
         keras.Model(x, every, name="every"), keras.Model(x, [classify(embedding), embedding], name="last")
     )
