@@ -9,12 +9,15 @@ import keras
 
 from xrl.errors import DataError
 from xrl.experts import losses
-from xrl.experts.networks import mlstm
+from xrl.experts.networks import attention, branches, mlstm
 
 _SHARED = re.compile(r'("shared_object_id": )(\d+)')
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 #: Classes a saved expert is made of; importing them registers them with Keras.
-REGISTERED = (mlstm.MLSTMBlock, mlstm.GateBias, losses.FocalLoss)
+REGISTERED = (
+    *(mlstm.MLSTMBlock, mlstm.GateBias, attention.CausalAttention, branches.gelu),
+    losses.FocalLoss,
+)
 
 
 def save_model(model: keras.Model, path: Path) -> None:

@@ -1,8 +1,10 @@
 """Which network a preset names. Enters: the shape of a network. Leaves: its body."""
 
-from xrl.errors import ConfigError
-from xrl.experts.networks import stack
 from xrl.experts.networks.body import Body
+from xrl.experts.networks.cnn_lstm import cnn_lstm
+from xrl.experts.networks.lstm import lstm
+from xrl.experts.networks.stack import xlstm
+from xrl.experts.networks.transformer import transformer
 from xrl.presets import Network
 
 
@@ -11,11 +13,16 @@ def body_of(shape: Network) -> Body:
 
     Args:
         shape: widths, dropouts and options; `Network.architecture` chooses.
+
+    Raises:
+        ConfigError: a width does not suit the architecture.
     """
     match shape.architecture:
         case "xlstm":
-            return stack.xlstm(shape)
-        case _:
-            raise ConfigError(
-                f"`network.architecture` {shape.architecture!r} has no body yet; choose `xlstm`"
-            )
+            return xlstm(shape)
+        case "lstm":
+            return lstm(shape)
+        case "cnn_lstm":
+            return cnn_lstm(shape)
+        case "transformer":
+            return transformer(shape)
