@@ -18,6 +18,7 @@ from xrl.commands.baselines import baselines
 from xrl.commands.choices import TIMES
 from xrl.commands.history import folds_app, holdout_app
 from xrl.commands.root import here
+from xrl.commands.studies import contest
 from xrl.config import chosen_venue, load_config, load_settings
 from xrl.environment import apply_environment
 from xrl.errors import ConfigError, RegistryError, XrlError
@@ -120,7 +121,7 @@ def workspace(
     print(open_workspace(Path.cwd(), request, keep=settings.keep_workspaces, remote=settings.dvc_remote))
 
 
-for command in (market.sandbox, market.pull, market.validate, baselines):
+for command in (market.sandbox, market.pull, market.validate, baselines, contest):
     app.command()(command)
 for group, name in (
     (market.market_app, "market"),

@@ -4,6 +4,7 @@ Enters: stages/features and stages/labels. Leaves: rows, masks and classes.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,6 +70,15 @@ def read_rows(paths: Paths, expert: str) -> ExpertRows:
     """
     if expert not in columns.EXPERTS:
         raise ConfigError(f"`--expert` must be one of {columns.EXPERTS}; received {expert!r}")
+    return read_groups(paths, (expert,))
+
+
+def read_groups(paths: Paths, groups: Sequence[str]) -> ExpertRows:
+    """Read the columns that any expert of `groups` reads, and the labels.
+
+    Raises:
+        DataError: a stage has not run, or features and labels are of different bars.
+    """
     for path, stage in (
         (paths.features, "features"),
         (paths.feature_spec, "features"),
@@ -77,7 +87,7 @@ def read_rows(paths: Paths, expert: str) -> ExpertRows:
         if not path.is_file():
             raise DataError(f"no {path.name} at {path}; run `xrl {stage}`")
     spec = json.loads(paths.feature_spec.read_text())
-    names = tuple(str(column["name"]) for column in spec["columns"] if expert in column["groups"])
+    names = tuple(str(column["name"]) for column in spec["columns"] if set(groups) & {*column["groups"]})
     keys = [columns.SYMBOL, columns.TIMESTAMP]
     features = pd.read_parquet(paths.features, columns=[*keys, *names])
     labels = pd.read_parquet(paths.labels)
