@@ -1,7 +1,7 @@
 """What a forecast says of a signal, and how a committee votes. Enters: a forecast, votes. Leaves: words.
 
-Pure. A forecast that is not sure enough is silent: it neither confirms nor contradicts, and does not vote. Source:
-product document M5 (confidence at least 0.6, vote of weight 1.5).
+Pure. A forecast that is not sure enough is silent: it neither confirms nor contradicts, and does not vote.
+Source: product document M5 (confidence at least 0.6, vote of weight 1.5).
 """
 
 from collections.abc import Sequence
