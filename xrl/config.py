@@ -290,6 +290,24 @@ class BundleParams(_Section):
     parity_tolerance: float = Field(gt=0)
 
 
+class ForecastParams(_Section):
+    """The six-hour forecast beside the experts: whether it is trained at all, its network, its filter."""
+
+    enabled: bool
+    units: tuple[int, ...] = Field(min_length=1)
+    dense: tuple[int, ...]
+    dropout: float = Field(ge=0, lt=1)
+    epochs: int = Field(gt=0)
+    batch: int = Field(gt=0)
+    learning_rate: float = Field(gt=0)
+    weight_decay: float = Field(ge=0)
+    seed: int
+    held_share: float = Field(gt=0, lt=0.5)
+    minimum_confidence: float = Field(ge=0, le=1)
+    vote_weight: float = Field(gt=0)
+    golden_pairs: int = Field(gt=0)
+
+
 class GateParams(_Section):
     f1_floor: float
     f1_lightgbm_margin: float
@@ -336,6 +354,7 @@ class Config(_Section):
     oof: OofParams
     policy: PolicyParams
     backtest: BacktestParams
+    forecast: ForecastParams
     refit: RefitParams
     bundle: BundleParams
     gate: GateParams

@@ -141,6 +141,19 @@ class Paths:
     def plots(self) -> Path:
         return self.stage("backtest") / "plots"
 
+    # forecast
+    @property
+    def forecast_report(self) -> Path:
+        return self.stage("forecast") / "report.json"
+
+    @property
+    def forecast_predictions(self) -> Path:
+        return self.stage("forecast") / "predictions.parquet"
+
+    def forecast_file(self, name: str) -> Path:
+        """One of the files that a bundle holds of a forecast."""
+        return self.stage("forecast") / name
+
     # refit
     def refit_expert(self, expert: str) -> Path:
         return self.stage("refit") / expert

@@ -70,8 +70,8 @@ def long_bars(candles: pd.DataFrame) -> LongBars:
     """
     bars = resample(candles, "6h", "1h")
     close = bars[columns.CLOSE].to_numpy(np.float64)
-    open_ms = bars[columns.TIMESTAMP].dt.tz_localize(None).to_numpy("datetime64[ms]").astype(np.int64)
-    unbroken = _since_gap(open_ms)
+    opens = open_ms(bars)
+    unbroken = _since_gap(opens)
     found = np.stack(
         [
             close,
@@ -84,7 +84,13 @@ def long_bars(candles: pd.DataFrame) -> LongBars:
     )
     for column, before in ((_RSI, RSI_BARS), (_FAST, 2 * FAST_BARS - 1), (_SLOW, WARMUP)):
         found[unbroken < before, column] = np.nan  # so that no series reaches over a missing bar
-    return LongBars(open_ms, found)
+    return LongBars(opens, found)
+
+
+def open_ms(bars: pd.DataFrame) -> NDArray[np.int64]:
+    """Opens of bars of any length, milliseconds since 1970 UTC; (n,)."""
+    times = bars[columns.TIMESTAMP].dt.tz_localize(None).to_numpy("datetime64[ms]")
+    return np.asarray(times.astype(np.int64))
 
 
 def window_ends(bars: LongBars) -> NDArray[np.int64]:
@@ -121,10 +127,10 @@ def definition() -> dict[str, object]:
     }
 
 
-def _since_gap(open_ms: NDArray[np.int64]) -> NDArray[np.int64]:
+def _since_gap(opens: NDArray[np.int64]) -> NDArray[np.int64]:
     """How many bars of the same unbroken run precede each bar."""
-    rows = np.arange(len(open_ms))
-    starts = np.diff(open_ms, prepend=open_ms[:1] - 2 * STEP_MS) != STEP_MS
+    rows = np.arange(len(opens))
+    starts = np.diff(opens, prepend=opens[:1] - 2 * STEP_MS) != STEP_MS
     return rows - np.maximum.accumulate(np.where(starts, rows, 0))
 
 
