@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xrl.commands import market
+from xrl.commands.ablate import ablate
 from xrl.commands.baselines import baselines
 from xrl.commands.choices import TIMES
+from xrl.commands.contest import contest
 from xrl.commands.history import folds_app, holdout_app
 from xrl.commands.root import here
-from xrl.commands.studies import contest
+from xrl.commands.search import search
+from xrl.commands.train import train
 from xrl.config import chosen_venue, load_config, load_settings
 from xrl.environment import apply_environment
 from xrl.errors import ConfigError, RegistryError, XrlError
@@ -121,7 +124,7 @@ def workspace(
     print(open_workspace(Path.cwd(), request, keep=settings.keep_workspaces, remote=settings.dvc_remote))
 
 
-for command in (market.sandbox, market.pull, market.validate, baselines, contest):
+for command in (market.sandbox, market.pull, market.validate, baselines, train, contest, ablate, search):
     app.command()(command)
 for group, name in (
     (market.market_app, "market"),

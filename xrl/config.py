@@ -400,6 +400,7 @@ class Settings(_Section):
     replay_dir: Path | None = None
     serve_market: str = "planted"
     mlflow_url: str | None = None
+    search_url: str | None = None  # Optuna's shared storage; None for a file in the search's folder
     dvc_remote: str | None = None  # address of a shared DVC remote; None for var/dvc-remote
     keep_workspaces: int = Field(default=5, ge=3)  # two retrainings may run at once
     exchange_key: SecretStr | None = None  # the live venue's; public data need none

@@ -6,12 +6,14 @@ folder: each locks the cell it is at, and a lock goes with its process.
 """
 
 import fcntl
+import hashlib
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +27,10 @@ from xrl.study.roster import Entrant
 log = logging.getLogger(__name__)
 
 Array = NDArray[np.float64]
+
+#: Code that decides what a cell holds, below the package.
+_CODE: Final = ("experts/**/*.py", "presets.py", "features/scaling.py", "study/learners.py")
+_PACKAGE: Final = Path(__file__).parents[1]
 
 
 class Cell(NamedTuple):
@@ -51,20 +57,28 @@ class Progress(NamedTuple):
 
 
 def cells_of(entrant: Entrant, question: Question) -> list[Cell]:
-    """Every cell of an entrant: fold by fold, so that a table of the first folds is there early."""
+    """Every cell of an entrant; those of one fold follow each other and share its scaled rows."""
     return [
         Cell(entrant, part, fold, seed)
-        for seed in range(entrant.seeds)
         for fold in entrant.folds_of(len(question.laid))
+        for seed in range(entrant.seeds)
         for part in entrant.parts
     ]
 
 
-def compute(root: Path, question: Question, entrants: Sequence[Entrant]) -> Iterator[Progress]:
+def compute(
+    root: Path, question: Question, entrants: Sequence[Entrant], fresh: bool = False
+) -> Iterator[Progress]:
     """Compute every missing cell, one after the other, and tell after each.
 
     Cells that another process is at are left to it and waited for at the end, so that all are there
     afterwards.
+
+    Args:
+        root: folder of the study.
+        question: what is predicted.
+        entrants: whose cells are wanted.
+        fresh: cells that other code computed count as missing.
 
     Raises:
         TrainingError: a training cannot start or diverged.
@@ -73,14 +87,26 @@ def compute(root: Path, question: Question, entrants: Sequence[Entrant]) -> Iter
     seconds = 0.0
     for patient in (False, True):
         for cell in wanted:
-            path = cell.path(root, question)
-            if path.is_file():
-                continue
-            with _mine(path, patient) as mine:
-                if mine and not path.is_file():
-                    seconds += _compute(path, question, cell)
-                    done = sum(one.path(root, question).is_file() for one in wanted)
-                    yield Progress(done, len(wanted), seconds)
+            took = complete(root, question, cell, fresh, patient)
+            if took:
+                seconds += took
+                done = sum(_is_there(one.path(root, question), fresh) for one in wanted)
+                yield Progress(done, len(wanted), seconds)
+
+
+def complete(root: Path, question: Question, cell: Cell, fresh: bool = False, patient: bool = True) -> float:
+    """Compute one cell unless it is there; the CPU seconds it took, 0 if it was.
+
+    Args:
+        root, question, fresh: as in `compute`.
+        cell: which.
+        patient: wait for another process that is at it; else leave it to that one.
+    """
+    path = cell.path(root, question)
+    if _is_there(path, fresh):
+        return 0.0
+    with _mine(path, patient) as mine:
+        return _compute(path, question, cell) if mine and not _is_there(path, fresh) else 0.0
 
 
 def probabilities(root: Path, question: Question, cell: Cell) -> Array:
@@ -96,10 +122,21 @@ def probabilities(root: Path, question: Question, cell: Cell) -> Array:
         return np.asarray(found["probabilities"], dtype=np.float64)
 
 
-def spent(root: Path, question: Question, cell: Cell) -> float:
-    """CPU seconds that a computed cell took."""
-    with np.load(cell.path(root, question)) as found:
-        return float(found["seconds"])
+def spent(paths: Iterable[Path]) -> float:
+    """CPU seconds that computed cells took."""
+    return float(sum(_stored(path, "seconds") for path in paths))
+
+
+def is_stale(path: Path) -> bool:
+    """Whether a computed cell is of other code than today's."""
+    return str(_stored(path, "code")) != code_digest()
+
+
+@lru_cache(maxsize=1)
+def code_digest() -> str:
+    """Ten hex digits over the code that decides what a cell holds."""
+    files = sorted(path for pattern in _CODE for path in _PACKAGE.glob(pattern))
+    return hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()[:10]
 
 
 def trials(root: Path) -> int:
@@ -117,10 +154,20 @@ def _compute(path: Path, question: Question, cell: Cell) -> float:
             probabilities=found.probabilities.astype(np.float32),
             temperature=found.temperature,
             seconds=seconds,
+            code=code_digest(),
         )
     name = f"{question.name} {cell.entrant.name} {cell.part} fold {cell.fold} seed {cell.seed}"
     log.info("%s: %.1f s of CPU", name, seconds)
     return seconds
+
+
+def _stored(path: Path, name: str) -> Any:
+    with np.load(path) as found:
+        return found[name].item()
+
+
+def _is_there(path: Path, fresh: bool) -> bool:
+    return path.is_file() and not (fresh and is_stale(path))
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from xrl.backtest import contest as shares
 from xrl.backtest import plots, report
 from xrl.stages.aside import aside, write_json
 from xrl.study import page
-from xrl.study.cells import trials
+from xrl.study.cells import cells_of, is_stale, spent, trials
 from xrl.study.figures import RIVAL, figures
 from xrl.study.question import Question
 from xrl.study.roster import ALL, Entrant
@@ -62,12 +62,20 @@ def tell(root: Path, asked: Sequence[tuple[Question, tuple[Entrant, ...]]], seed
             "models": figures(judged, params.bootstrap, params.bootstrap_seed),
             "exponents": json.loads(json.dumps(judged.exponents)),
             "trading": None if earned is None else earned.figures,
+            **_cost(root, question, entrants),
         }
         _draw(root, question, judged, found["labels"][question.name], earned)
     write_json(root / "contest.json", found)
     with aside(root / "contest.md") as place:
         place.write_text(page.markdown(found))
     return found
+
+
+def _cost(root: Path, question: Question, entrants: Sequence[Entrant]) -> dict[str, Any]:
+    """CPU seconds that the judged cells took, and how many of them other code computed."""
+    wanted = (cell.path(root, question) for one in entrants for cell in cells_of(one, question))
+    paths = [path for path in wanted if path.is_file()]
+    return {"cpu_seconds": spent(paths), "cells": len(paths), "stale": sum(map(is_stale, paths))}
 
 
 def _is_cut(entrant: Entrant, question: Question, seeds: int) -> bool:

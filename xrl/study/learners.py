@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from xrl.evaluation import calibration
 from xrl.experts.windows import window_ends
 from xrl.presets import PRESETS, Preset
-from xrl.stages.expert_rows import ExpertRows, split_tail
+from xrl.stages.expert_rows import split_tail
 from xrl.study.question import Question
 from xrl.study.roster import Entrant
 
@@ -34,7 +34,7 @@ def answer(question: Question, entrant: Entrant, part: str, fold: int, seed: int
     """
     source = question.rows(part)
     if entrant.learner == "network":
-        return _network(question, source, entrant.preset or PRESETS["lean"], fold, seed)
+        return _network(question, part, entrant.preset or PRESETS["lean"], fold, seed)
     from xrl.experts import boosted, linear
 
     fits = {
@@ -42,21 +42,21 @@ def answer(question: Question, entrant: Entrant, part: str, fold: int, seed: int
         "lightgbm": boosted.fit_predict,
         "lightgbm_plain": boosted.fit_predict_plain,
     }
-    rows, _ = source.scaled(question.laid[fold])
+    rows = question.scaled(part, fold)
     train = source.training(question.laid[fold])
     test = rows.x[question.tested(fold)]
     return Answer(fits[entrant.learner](rows.x[train], rows.label[train], test, seed), 1.0)
 
 
-def _network(question: Question, source: ExpertRows, preset: Preset, fold: int, seed: int) -> Answer:
+def _network(question: Question, part: str, preset: Preset, fold: int, seed: int) -> Answer:
     from xrl.experts import backend
 
     backend.prepare()
     from xrl.experts import train
 
-    span, window = question.laid[fold], question.config.experts.window_bars
+    source, span, window = question.rows(part), question.laid[fold], question.config.experts.window_bars
     learned, held = split_tail(source, source.training(span), question.config.experts.calibration_share)
-    rows, _ = source.scaled(span)
+    rows = question.scaled(part, fold)
     fitted = train.fit_expert(rows, learned, held, preset, window, seed)
     tail = np.flatnonzero(held & window_ends(rows.position, window))
     raw = train.predict(fitted.model, rows, tail, window).probabilities

@@ -50,6 +50,8 @@ def _question(name: str, question: Found) -> list[str]:
         f"## Label: {name}",
         f"{about['label']}, {about['horizon_bars']} bars ahead; {shares}; {about['bars']:,} bars judged, "
         f"folds tested from {tested}.",
+        f"{question['cells']} cells took {question['cpu_seconds'] / 60:.0f} minutes of one core"
+        + (f"; {question['stale']} of them are of other code than today's." if question["stale"] else "."),
         "",
         *_score_table(models, question["marked"]),
         "",
@@ -76,24 +78,24 @@ def _score_table(models: Found, marked: Sequence[str]) -> list[str]:
     rows = [
         [
             _named(name, marked),
-            _interval(own["f1_macro"], 3),
-            _number(own["f1_volatility_only"]),
-            _interval(own["f1_minus_volatility_only"], 3),
-            *(_interval(own[key], digits) for _, key, digits in _SCORES),
+            interval(own["f1_macro"], 3),
+            number(own["f1_volatility_only"]),
+            interval(own["f1_minus_volatility_only"], 3),
+            *(interval(own[key], digits) for _, key, digits in _SCORES),
         ]
         for name, own in models.items()
     ]
     head = ["model", "F1 macro", "without direction", "difference", *(title for title, _, _ in _SCORES)]
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _paired_table(models: Found, marked: Sequence[str]) -> list[str]:
     rows = [
-        [_named(name, marked), *(_test(own["paired"][key], digits) for _, key, digits in _PAIRED)]
+        [_named(name, marked), *(tested(own["paired"][key], digits) for _, key, digits in _PAIRED)]
         for name, own in models.items()
         if "paired" in own
     ]
-    return _table(["model", *(title for title, _, _ in _PAIRED)], rows)
+    return table(["model", *(title for title, _, _ in _PAIRED)], rows)
 
 
 def _seed_table(models: Found) -> list[str]:
@@ -107,7 +109,7 @@ def _seed_table(models: Found) -> list[str]:
         for name, own in models.items()
         if "seeds" in own
     ]
-    return _table(["model", "seeds", *(title for title, _, _ in keys)], rows)
+    return table(["model", "seeds", *(title for title, _, _ in keys)], rows)
 
 
 def _fold_table(models: Found, folds: int) -> list[str]:
@@ -118,7 +120,7 @@ def _fold_table(models: Found, folds: int) -> list[str]:
             one = own["per_fold"].get(str(number))
             cells.append("" if one is None else f"{one['f1_macro']:.3f}, {one['f1_volatility_only']:.3f}")
         rows.append([_named(name), *cells])
-    return _table(["model", *(f"fold {number}" for number in range(folds))], rows)
+    return table(["model", *(f"fold {number}" for number in range(folds))], rows)
 
 
 def _exponents(exponents: Found) -> list[str]:
@@ -140,13 +142,13 @@ def _trading(trading: Found) -> list[str]:
     rows = [
         [
             _named(name),
-            _interval(own["sharpe"], 2),
-            *(_number(own["sharpe_year"].get(year), 2) for year in years),
-            *(_number(own.get(f"sharpe_{key}"), 2) for key in ("costs_x0", "costs_x2", "delay_1")),
+            interval(own["sharpe"], 2),
+            *(number(own["sharpe_year"].get(year), 2) for year in years),
+            *(number(own.get(f"sharpe_{key}"), 2) for key in ("costs_x0", "costs_x2", "delay_1")),
             _pair(own.get("random_timing")),
-            _test(own["minus_lightgbm"], 2) if "minus_lightgbm" in own else "",
+            tested(own["minus_lightgbm"], 2) if "minus_lightgbm" in own else "",
             f"{own['max_drawdown']:.0%}",
-            _number(own.get("turnover"), 2),
+            number(own.get("turnover"), 2),
         ]
         for name, own in trading.items()
     ]
@@ -154,11 +156,11 @@ def _trading(trading: Found) -> list[str]:
         "Net of fees, slippage, funding and liquidation; 1x beyond a threshold on P(BUY) - P(SELL) that is "
         "chosen for each fold on the folds before it, so nothing is traded in the first.",
         "",
-        *_table(head, rows),
+        *table(head, rows),
     ]
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     return [_line(head), _line(["---"] * len(head)), *(_line(row) for row in rows)]
 
 
@@ -170,11 +172,11 @@ def _named(name: str, marked: Sequence[str] = ()) -> str:
     return name.replace("_", " ") + (" †" if name in marked else "")
 
 
-def _number(value: float | None, digits: int = 3) -> str:
+def number(value: float | None, digits: int = 3) -> str:
     return "" if value is None else f"{value:.{digits}f}"
 
 
-def _interval(found: Found | None, digits: int) -> str:
+def interval(found: Found | None, digits: int) -> str:
     if found is None or found["value"] is None:
         return ""
     return f"{found['value']:.{digits}f} [{found['low']:.{digits}f}, {found['high']:.{digits}f}]"
@@ -184,7 +186,7 @@ def _spread(found: Found, digits: int) -> str:
     return f"{found['median']:.{digits}f} [{found['low']:.{digits}f}, {found['high']:.{digits}f}]"
 
 
-def _test(found: Found, digits: int) -> str:
+def tested(found: Found, digits: int) -> str:
     p = "< .01" if found["p"] < 0.01 else f"{found['p']:.2f}"
     return f"{found['value']:+.{digits}f} [{found['low']:+.{digits}f}, {found['high']:+.{digits}f}] p {p}"
 

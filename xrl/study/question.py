@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from xrl import columns
 from xrl.config import Config
 from xrl.errors import ConfigError
+from xrl.experts.windows import Rows
 from xrl.labels import folds
 from xrl.labels.folds import Fold
 from xrl.paths import Paths
@@ -59,6 +60,10 @@ class Question:
     def rows(self, part: str) -> ExpertRows:
         """What the part `pattern`, `indicator` or `all` reads of every bar; kept in memory once read."""
         return _rows(self.paths, part)
+
+    def scaled(self, part: str, fold: int) -> Rows:
+        """The same rows scaled by the fold's training bars and labelled by its cut-offs; kept a while."""
+        return _scaled(self.paths, part, self.laid[fold])
 
     def tested(self, fold: int) -> NDArray[np.int64]:
         """Row numbers of the fold's test bars that every part can predict."""
@@ -130,3 +135,8 @@ def _same_study(root: Path, paths: Paths, config: Config) -> None:
 @lru_cache(maxsize=4)
 def _rows(paths: Paths, part: str) -> ExpertRows:
     return read_groups(paths, columns.EXPERTS if part == ALL else (part,))
+
+
+@lru_cache(maxsize=2)
+def _scaled(paths: Paths, part: str, fold: Fold) -> Rows:
+    return _rows(paths, part).scaled(fold)[0]

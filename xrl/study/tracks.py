@@ -40,7 +40,7 @@ class Tracks(NamedTuple):
 
 def tracks(root: Path, question: Question, entrants: Sequence[Entrant]) -> Tracks:
     """Read the cells of every entrant that has all of them, and blend."""
-    rows = _test_rows(question)
+    rows = judged_rows(question)
     fold = rows[c.FOLD].to_numpy(np.int64)
     models, single = {}, {}
     for entrant in entrants:
@@ -63,7 +63,8 @@ def tracks(root: Path, question: Question, entrants: Sequence[Entrant]) -> Track
     return Tracks(rows, models, single, exponents)
 
 
-def _test_rows(question: Question) -> pd.DataFrame:
+def judged_rows(question: Question) -> pd.DataFrame:
+    """Every test bar of every fold with its fold and class, NaN where not matured."""
     labels = question.rows(ALL).labels
     parts = []
     for fold in question.laid:
