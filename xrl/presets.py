@@ -104,6 +104,12 @@ class Preset(_Part):
     schedule: Schedule = Schedule()
     curriculum: Curriculum = Curriculum()
 
+    @property
+    def needs_targets(self) -> bool:
+        """Whether more must be known of a training bar than its class (`xrl.experts.targets`)."""
+        said = self.loss
+        return bool(said.vsa_weight or said.return_weight or said.rank_weight or self.curriculum.epochs)
+
 
 #: The network of the sources' first text, on xLSTM blocks.
 _SOURCE_NETWORK = Network(

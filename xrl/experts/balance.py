@@ -32,8 +32,15 @@ def balanced_weights(y: NDArray[np.integer]) -> NDArray[np.float64]:
     return np.asarray(len(y) / (len(CLASSES) * counts), dtype=np.float64)
 
 
-def class_weights(y: NDArray[np.integer], kind: Kind) -> NDArray[np.float64]:
+def class_weights(
+    y: NDArray[np.integer], kind: Kind, shown: NDArray[np.number] | None = None
+) -> NDArray[np.float64]:
     """Weights of SELL, HOLD, BUY by name.
+
+    Args:
+        y: (rows,) classes of training bars.
+        kind: see below.
+        shown: (3,) how often bars of each class are shown in an epoch; default: once each.
 
     `balanced`: inverse to the counts; `sqrt`: to their root; `effective`: to `(1 - beta^n) / (1 - beta)`
     with beta .9999 (Cui et al. 2019, "Class-Balanced Loss Based on Effective Number of Samples",
@@ -43,10 +50,12 @@ def class_weights(y: NDArray[np.integer], kind: Kind) -> NDArray[np.float64]:
         TrainingError: a class has no row in `y`, whatever the kind.
     """
     check_classes(y)
-    counts = np.bincount(y.astype(np.int64), minlength=len(CLASSES))
+    counts = (
+        np.bincount(y.astype(np.int64), minlength=len(CLASSES)) if shown is None else np.maximum(shown, 1)
+    )
     match kind:
         case "balanced":
-            return balanced_weights(y)
+            return np.asarray(counts.sum() / (len(CLASSES) * counts))
         case "sqrt":
             return _mean_one(np.asarray(1.0 / np.sqrt(counts)), counts)
         case "effective":
@@ -57,6 +66,6 @@ def class_weights(y: NDArray[np.integer], kind: Kind) -> NDArray[np.float64]:
             return np.ones(len(CLASSES))
 
 
-def _mean_one(weights: NDArray[np.float64], counts: NDArray[np.integer]) -> NDArray[np.float64]:
+def _mean_one(weights: NDArray[np.float64], counts: NDArray[np.number]) -> NDArray[np.float64]:
     """`weights` scaled so that their mean over the rows is 1."""
     return np.asarray(weights * counts.sum() / (weights * counts).sum())

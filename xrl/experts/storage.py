@@ -16,7 +16,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 #: Classes a saved expert is made of; importing them registers them with Keras.
 REGISTERED = (
     *(mlstm.MLSTMBlock, mlstm.GateBias, attention.CausalAttention, branches.gelu),
-    losses.FocalLoss,
+    losses.ExpertLoss,
 )
 
 
