@@ -18,6 +18,7 @@ from xrl.commands.ablate import ablate
 from xrl.commands.baselines import baselines
 from xrl.commands.choices import TIMES
 from xrl.commands.contest import contest
+from xrl.commands.forecast import forecast
 from xrl.commands.history import folds_app, holdout_app
 from xrl.commands.root import here
 from xrl.commands.search import search
@@ -124,7 +125,10 @@ def workspace(
     print(open_workspace(Path.cwd(), request, keep=settings.keep_workspaces, remote=settings.dvc_remote))
 
 
-for command in (market.sandbox, market.pull, market.validate, baselines, train, contest, ablate, search):
+for command in (
+    *(market.sandbox, market.pull, market.validate, baselines),
+    *(forecast, train, contest, ablate, search),
+):
     app.command()(command)
 for group, name in (
     (market.market_app, "market"),

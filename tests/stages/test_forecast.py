@@ -4,16 +4,20 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
 import pandas as pd
 import pytest
+import yaml
+from typer.testing import CliRunner
 
 from tests.stages import forecasted
 from xrl import columns as c
+from xrl.__main__ import app
 from xrl.config import Config, load_config
-from xrl.errors import DataError
+from xrl.errors import ConfigError, DataError, TrainingError
 from xrl.features import longbars
 from xrl.features.scaling import Scaler
 from xrl.labels import folds
@@ -202,8 +206,57 @@ class TestFiles:
             assert (again.stage("forecast") / path.name).read_bytes() == path.read_bytes(), path.name
 
 
+def test_a_fold_without_training_windows_is_named(config, tmp_path):
+    """The first 40 % of 70 days are 28: one window of 27.75 days, whose label the embargo purges."""
+    early = config.model_copy(update={"labels": config.labels.model_copy(update={"first_train_share": 0.4})})
+    forecasted.build(early, Paths(tmp_path))
+    with pytest.raises(TrainingError, match=r"fold 0 of the forecast has 0 training windows of 60 bars"):
+        forecast.run(early, Paths(tmp_path))
+
+
 def test_an_earlier_stage_that_has_not_run_is_named(config, tmp_path):
     with pytest.raises(DataError, match="run `xrl labels`"):
         forecast.run(config, Paths(tmp_path))
     with pytest.raises(DataError, match="run `xrl forecast`"):
         forecast.bundle_files(Paths(tmp_path))
+
+
+class TestCommand:
+    @staticmethod
+    def run(*options: str) -> Any:
+        return CliRunner().invoke(app, ["forecast", *options])
+
+    def test_not_enabled_it_says_so(self, monkeypatch, tmp_path):
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+        done = self.run()
+        assert done.exit_code == 0
+        assert "The forecast is not enabled (`forecast.enabled` in params.yaml)." in done.output
+
+    def test_on_files_it_trains_whatever_is_enabled_and_shows_the_figures(
+        self, config, monkeypatch, tmp_path
+    ):
+        params = yaml.safe_load((ROOT / "params.yaml").read_text())
+        params["forecast"] |= config.forecast.model_dump(mode="json") | {"enabled": False}
+        params["labels"] |= {"folds": [0, 1], "first_train_share": 0.7}
+        (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+        own = forecasted.bars(config)
+        own = own[own[c.SYMBOL] == "SOLUSDT"]
+        own[list(c.CANDLE)].to_parquet(tmp_path / "binance_perp_SOLUSDT_1h.parquet", index=False)
+        funding = own.loc[own[c.FUNDING_RATE].notna(), [c.TIMESTAMP, c.FUNDING_RATE]]
+        funding.to_parquet(tmp_path / "binance_perp_SOLUSDT_funding.parquet", index=False)
+        monkeypatch.chdir(tmp_path)
+        done = self.run("--data", ".", "--symbols", "SOLUSDT", "--out", "found")
+        assert done.exit_code == 0, done.output
+        report = json.loads((tmp_path / "found" / "report.json").read_text())
+        assert report["symbols"] == ["SOLUSDT"]
+        assert (
+            f"| direction accuracy | {report['figures']['direction_accuracy']['value']:.3f} [" in done.output
+        )
+        assert len(pd.read_parquet(tmp_path / "found" / "predictions.parquet")) >= report["figures"]["rows"]
+
+    def test_options_of_files_need_files(self, monkeypatch, tmp_path):
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+        done = self.run("--symbols", "SOLUSDT")
+        assert isinstance(done.exception, ConfigError)

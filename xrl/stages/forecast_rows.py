@@ -94,6 +94,8 @@ def split_tail(rows: ForecastRows, training: NDArray[np.int64], share: float) ->
         Two masks over `training`.
     """
     opens = rows.table[columns.TIMESTAMP].iloc[training]
+    if opens.empty:
+        return np.zeros(0, dtype=bool), np.zeros(0, dtype=bool)
     ordered = opens.sort_values()
     boundary = ordered.iloc[min(int(len(ordered) * (1.0 - share)), len(ordered) - 1)]
     known = (rows.table[columns.LABEL_END].iloc[training] <= boundary).to_numpy(dtype=bool)

@@ -63,7 +63,7 @@ def walk_forward(rows: ForecastRows, laid: Sequence[Fold], params: ForecastParam
     for fold in laid:
         training, testing = rows.training(fold), rows.testing(fold)
         learned, held = split_tail(rows, training, params.held_share)
-        if not learned.any() or not held.any():
+        if not learned.any():
             raise TrainingError(
                 f"fold {fold.index} of the forecast has {len(training)} training windows of "
                 f"{longbars.BARS} bars; take more days (`snapshot.days`) or set `forecast.enabled: false`"
