@@ -13,6 +13,7 @@ from xrl.evaluation import calibration
 from xrl.experts.windows import window_ends
 from xrl.presets import PRESETS, Preset
 from xrl.stages.expert_rows import split_tail
+from xrl.stages.expert_targets import with_targets
 from xrl.study.question import Question
 from xrl.study.roster import Entrant
 
@@ -56,7 +57,7 @@ def _network(question: Question, part: str, preset: Preset, fold: int, seed: int
 
     source, span, window = question.rows(part), question.laid[fold], question.config.experts.window_bars
     learned, held = split_tail(source, source.training(span), question.config.experts.calibration_share)
-    rows = question.scaled(part, fold)
+    rows = with_targets(question.paths, source, question.scaled(part, fold), span, learned, held, (preset,))
     fitted = train.fit_expert(rows, learned, held, preset, window, seed)
     tail = np.flatnonzero(held & window_ends(rows.position, window))
     raw = train.predict(fitted.model, rows, tail, window).probabilities
