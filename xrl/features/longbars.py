@@ -68,7 +68,8 @@ def long_bars(candles: pd.DataFrame) -> LongBars:
     Raises:
         DataError: they are not.
     """
-    bars = resample(candles, "6h", "1h")
+    unread = dict.fromkeys(columns.OPTIONAL_CANDLE, np.nan)  # their exact sums would cost most of the time
+    bars = resample(candles.assign(**unread), "6h", "1h")
     close = bars[columns.CLOSE].to_numpy(np.float64)
     opens = open_ms(bars)
     unbroken = _since_gap(opens)
