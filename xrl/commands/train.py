@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 #: Below this the folds of params.yaml are laid over the whole history; a shorter one is halved.
 _SHORT_DAYS = 60
+_LEAST_LEARNED_DAYS = 3.0
 
 
 def train(
@@ -59,7 +60,7 @@ def train(
     source = world or config.market.world or "live"
     until = _until(config, as_of, source)
     wanted = config.snapshot.days if days is None else days
-    settings = history_settings(config, wanted, given=days is not None)
+    settings = history_settings(config, days, until)
     fetched = int(settings.pop("snapshot.days", wanted))
     if not no_pull:
         pull(None, list(named), chosen, source, None, until - timedelta(days=fetched), until)
@@ -72,23 +73,24 @@ def train(
     print(_told(path))
 
 
-def history_settings(config: "Config", days: int, given: bool) -> dict[str, Any]:
+def history_settings(config: "Config", days: int | None, until: datetime) -> dict[str, Any]:
     """Parameters under which `days` of history can be learned from and tested on.
 
     The indicators' warm-up comes before the days asked for, so that all of them count. A short history is
-    halved: the first half trains, the second is tested in two folds.
+    halved: the first half trains, the second is tested in two folds. A very short one tests a little more,
+    for an interval needs bars of two calendar weeks.
 
     Args:
         config: params.yaml's.
-        days: asked for.
-        given: whether they were asked for; params.yaml's own stay as they are.
+        days: asked for; None leaves params.yaml's as they are.
+        until: close of the last bar.
 
     Raises:
         ConfigError: too few days.
     """
     from xrl.features import table
 
-    if not given:
+    if days is None:
         return {}
     limits = config.snapshot
     if days < limits.min_days:
@@ -102,15 +104,28 @@ def history_settings(config: "Config", days: int, given: bool) -> dict[str, Any]
     warm = -(-bars // 24)
     settings: dict[str, Any] = {"snapshot.days": days + warm}
     if days < _SHORT_DAYS:
+        learned = days - _tested_days(days, until)
+        if learned < _LEAST_LEARNED_DAYS:
+            raise ConfigError(
+                f"`--days` of {days} up to {until:%Y-%m-%d %H:%M} leave {max(learned, 0):.1f} to learn from "
+                f"after a test on bars of two calendar weeks; take {limits.warn_days} or more"
+            )
         settings |= {
             "labels.folds": [0, 1],
-            "labels.first_train_share": round((warm + days / 2) / (warm + days), 4),
+            "labels.first_train_share": round((warm + learned) / (warm + days), 4),
             "labels.scheme": "anchored",
             "labels.train_days": None,
             "labels.cadence_days": None,
             "labels.holdout_days": 0,
         }
     return settings
+
+
+def _tested_days(days: int, until: datetime) -> float:
+    """Half of the days, or so many that a day of the calendar week before the last one is among them."""
+    last = until - timedelta(hours=1)
+    monday = (last - timedelta(days=last.weekday())).replace(hour=0, minute=0, second=0, microsecond=0)
+    return max(days / 2, (until - monday) / timedelta(days=1) + 1.0)
 
 
 def _until(config: "Config", as_of: datetime | None, source: str) -> datetime:
