@@ -78,7 +78,7 @@ class CausalAttention(keras.layers.Layer):
 
 def _turned(x: Any) -> Any:
     """Each pair (i, i + width / 2) of a row turned by position times its own frequency."""
-    cosine, sine = _rotation(int(x.shape[2]), int(x.shape[3]) // 2)
+    cosine, sine = (ops.convert_to_tensor(part) for part in _rotation(int(x.shape[2]), int(x.shape[3]) // 2))
     first, second = ops.split(x, 2, axis=-1)  # (batch, heads, time, width / 2) each
     return ops.concatenate([first * cosine - second * sine, first * sine + second * cosine], axis=-1)
 
