@@ -50,7 +50,7 @@ def _untrained() -> Files:
         for expert in EXPERTS:
             width = len(tiny.EXPERT_COLUMNS[expert])
             model = build_expert(width, tiny.WINDOW, config().experts.training.network)
-            to_onnx(model.last, folder / "expert.onnx", 1.0, matrix)
+            to_onnx([model.last], folder / "expert.onnx", 1.0, [matrix])
             files[f"{expert}.onnx"] = (folder / "expert.onnx").read_bytes()
         files["golden.json"] = _golden(files, folder / "bundle")
     return files
@@ -63,7 +63,9 @@ def _golden(files: Files, folder: Path) -> bytes:
     for pair in golden["pairs"]:
         window = read_candles(pair["symbol"], pair["candles"], predictor.needs)
         prediction, action = predictor.act(window, AccountState(**pair["account"]))
-        found = {**prediction.experts, "committee": prediction.probabilities, "action": action.probabilities}
+        differing = np.array([*prediction.expert_uncertainty.values(), prediction.uncertainty])
+        found = {**prediction.experts, "committee": prediction.probabilities, "uncertainty": differing}
+        found["action"] = action.probabilities
         pair["expected"] = {name: values.tolist() for name, values in found.items()}
     return canonical_json(golden)
 

@@ -223,6 +223,8 @@ def _show(judgement: "Judgement") -> None:
         table.add_row(mark, check.name, figure, bound, why)
     console = Console(width=None if sys.stdout.isatty() else 140)
     console.print(table)
+    for text in decision.checklist:
+        console.print(f"checklist: {text}", markup=False)
     for text in decision.not_judged:
         console.print(f"not judged here: {text}", markup=False)
 

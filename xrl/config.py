@@ -13,7 +13,7 @@ from typing import Any, Literal, Self, cast, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
-from xrl import presets
+from xrl import columns, presets
 from xrl.errors import ConfigError
 
 
@@ -222,8 +222,11 @@ class LabelParams(_Section):
 
 
 class ExpertParams(_Section):
+    """How the networks of an expert are trained: every recipe of `members` with every one of `seeds`."""
+
     preset: str
     override: dict[str, dict[str, Any]]
+    members: tuple[dict[str, dict[str, Any]], ...] = Field(min_length=1)
     seeds: tuple[int, ...] = Field(min_length=1)
     window_bars: int = Field(ge=30)
     calibration_share: float = Field(gt=0, lt=0.5)
@@ -231,20 +234,59 @@ class ExpertParams(_Section):
     @model_validator(mode="after")
     def _training_is_known(self) -> Self:
         if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError(f"`seeds` must differ from each other; received {self.seeds}")
-        if self.training.schedule.context >= self.window_bars:
+            raise ValueError(f"`seeds` must differ from each other; received {list(self.seeds)}")
+        recipes = self.recipes
+        if any(recipe in recipes[:place] for place, recipe in enumerate(recipes)):
+            raise ValueError(
+                "`members` must differ from each other; more networks of one recipe are more `seeds`"
+            )
+        if any(recipe.schedule.context >= self.window_bars for recipe in recipes):
             raise ValueError("`schedule.context` must be shorter than `window_bars`")
         return self
 
     @property
     def training(self) -> presets.Preset:
-        """The preset with what `override` sets otherwise."""
-        return presets.chosen(self.preset, self.override)
+        """The first member's recipe."""
+        return self.recipes[0]
+
+    @property
+    def recipes(self) -> tuple[presets.Preset, ...]:
+        """Of each member the preset with what `override`, then the member itself, sets otherwise."""
+        return tuple(presets.chosen(self.preset, _merged(self.override, member)) for member in self.members)
+
+
+def _merged(
+    base: Mapping[str, Mapping[str, Any]], over: Mapping[str, Mapping[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    return {section: {**base.get(section, {}), **over.get(section, {})} for section in {**base, **over}}
 
 
 class OofParams(_Section):
+    """Who votes in the committee, with what weight, and what the policy sees of each."""
+
+    committee: tuple[str, ...]
+    weights: tuple[float, ...]
     observation: Literal["projected", "fused", "probabilities"]
     projection_width: int = Field(gt=0, le=256)
+
+    @model_validator(mode="after")
+    def _committee_is_known(self) -> Self:
+        if self.committee not in (columns.EXPERTS, columns.VOTERS):
+            raise ValueError(
+                f"`committee` must be {list(columns.EXPERTS)} or {list(columns.VOTERS)}; received "
+                f"{list(self.committee)}"
+            )
+        if len(self.weights) != len(self.committee) or min(self.weights) < 0 or not sum(self.weights):
+            raise ValueError(
+                f"`weights` must be one number for each of {list(self.committee)}, none negative and not all "
+                f"0; received {list(self.weights)}"
+            )
+        return self
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Name -> share of the committee's mean, in the committee's order; they sum to 1."""
+        return {name: weight / sum(self.weights) for name, weight in zip(self.committee, self.weights)}
 
 
 class PolicyParams(_Section):
@@ -277,10 +319,6 @@ class BacktestParams(_Section):
     bootstrap: int = Field(ge=100)
     bootstrap_seed: int
     random_timing_runs: int = Field(ge=20)
-
-
-class RefitParams(_Section):
-    seed: int
 
 
 class BundleParams(_Section):
@@ -355,7 +393,6 @@ class Config(_Section):
     policy: PolicyParams
     backtest: BacktestParams
     forecast: ForecastParams
-    refit: RefitParams
     bundle: BundleParams
     gate: GateParams
 

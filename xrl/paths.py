@@ -96,6 +96,10 @@ class Paths:
     def expert(self, fold: int, expert: str) -> Path:
         return self.stage("experts") / f"{fold}-{expert}"
 
+    # networks of an ensemble that was interrupted: DVC clears a stage's outputs before it runs again
+    def checkpoints(self, name: str) -> Path:
+        return self.stages / ".checkpoints" / name
+
     # oof
     @property
     def oof_predictions(self) -> Path:

@@ -18,6 +18,7 @@ ROWS, COLUMNS = 1200, 4
 def table() -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(ROWS, COLUMNS)).astype(np.float32)
+    x[:, 3] = rng.random(ROWS) < 0.3  # a flag: split at zero
     return x, np.digitize(x[:, 0] * x[:, 1] + 0.3 * rng.normal(size=ROWS), [-0.4, 0.4])
 
 

@@ -3,14 +3,17 @@
 from collections.abc import Sequence
 
 import numpy as np
+import onnxruntime
 import pytest
 
-from xrl.errors import DataError
+from xrl.errors import DataError, ExportError
 from xrl.evaluation import calibration
 from xrl.evaluation.committee import mutual_information
 from xrl.experts import alignment, ensemble, storage, train
 from xrl.experts.ensemble import Ensemble, Trained
-from xrl.experts.windows import Rows, positions
+from xrl.experts.export import OUTPUTS, to_onnx
+from xrl.experts.model import build_expert
+from xrl.experts.windows import Rows, gather, positions
 from xrl.presets import Preset, chosen
 
 BARS, WINDOW = 400, 30
@@ -104,3 +107,21 @@ def test_what_was_written_is_read_again(joined, rows, tmp_path):
     np.testing.assert_allclose(found.embedding, said.embedding, atol=1e-5)
     with pytest.raises(DataError, match=r"no bases\.npy at .*; run its stage"):
         ensemble.load(tmp_path / "elsewhere", WINDOW)
+
+
+def test_one_graph_answers_for_networks_of_two_kinds(networks, rows, tmp_path):
+    """Held against the ensemble's own answer, which goes another way."""
+    pair = ensemble.joined(networks[::2], rows, MASK, WINDOW)
+    matrix = np.random.default_rng(0).normal(0, 0.1, (256, 5))
+    path = tmp_path / "expert.onnx"
+    assert to_onnx(pair.models, path, 1.7, [basis @ matrix for basis in pair.bases]) < 1e-4
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    windows = gather(rows.x, WANTED - WINDOW + 1, WINDOW)
+    found = dict(zip(OUTPUTS, session.run(list(OUTPUTS), {"x": windows})))
+    said = ensemble.answer(pair, rows, WANTED, 1.7)
+    np.testing.assert_allclose(found["probabilities"], said.probabilities, atol=1e-5)
+    np.testing.assert_allclose(found["uncertainty"][:, 0], said.uncertainty, atol=1e-5)
+    np.testing.assert_allclose(found["block"], said.embedding @ matrix, atol=1e-4)
+    with pytest.raises(ExportError, match="must read the same window and columns"):
+        other = build_expert(5, WINDOW, RECIPES[0].network).last
+        to_onnx([pair.models[0], other], path, 1.0, None)

@@ -60,6 +60,11 @@ GOOD: dict[str, Any] = {
         "scaler_difference": 0.0,
         "reaching_labels": 0,
     },
+    "checklist": {
+        "learning_rate": {"value": 0.002, "bound": "<= 0.0001", "passed": False, "binds": False},
+        "class_weights": {"value": "balanced", "bound": "on", "passed": True, "binds": True},
+        "loss_gap": {"value": 0.02, "bound": "< 0.15", "passed": True, "binds": True},
+    },
     "ceiling": None,
     "start": "2024-01-01T00:00:00+00:00",
     "end": "2025-12-31T00:00:00+00:00",

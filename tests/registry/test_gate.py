@@ -39,11 +39,34 @@ def test_a_first_candidate_within_every_bound_is_promoted() -> None:
 def test_a_decision_says_what_it_did_not_judge_and_survives_json() -> None:
     found = json.loads(json.dumps(judge(evidence(), PARAMS).as_json()))
     assert found["promote"] is True
-    assert [text.partition(":")[0] for text in found["not_judged"]] == [
-        "unregistered trials",
-        "checklist of the presets",
-    ]
+    assert [text.partition(":")[0] for text in found["not_judged"]] == ["unregistered trials"]
     assert {"name", "figure", "relation", "bound", "passed", "reason"} == set(found["checks"][0])
+
+
+def test_the_production_checklist_is_shown_and_refuses_where_it_binds() -> None:
+    decision = judge(evidence(), PARAMS)
+    assert decision.promote
+    assert decision.checklist == (
+        "learning rate 0.002, wanted <= 0.0001: no, which does not bind here",
+        "class weights balanced, wanted on: yes",
+        "loss gap 0.02, wanted < 0.15: yes",
+    )
+    assert {check.name for check in decision.checks} >= {"checklist_class_weights", "checklist_loss_gap"}
+    assert json.loads(json.dumps(decision.as_json()))["checklist"] == list(decision.checklist)
+    too_wide = {"value": 0.2, "bound": "< 0.15", "passed": False, "binds": True}
+    [check] = judge(evidence(checklist__loss_gap=too_wide), PARAMS).refusals
+    assert check.sentence().startswith("checklist_loss_gap 0.2 <= 0.15 fails: the production checklist binds")
+    off = {"value": "none", "bound": "on", "passed": False, "binds": True}
+    assert refused(evidence(checklist__class_weights=off)) == ["checklist_class_weights"]
+    unknown = {"value": None, "bound": "< 0.15", "passed": False, "binds": True}
+    assert refused(evidence(checklist__loss_gap=unknown)) == ["checklist_loss_gap"]
+
+
+@pytest.mark.parametrize(
+    "found", [None, [], {}, {"loss_gap": 3}, {"loss_gap": {"value": 0.02, "bound": "x"}}]
+)
+def test_a_list_that_is_missing_or_of_another_shape_was_not_computed(found: object) -> None:
+    assert refused(evidence(checklist=found)) == ["checklist"]
 
 
 def test_a_refusal_names_figure_bound_and_reason() -> None:

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from tests.registry.evidence import ALONE, interval
+from tests.registry.test_bundle import age
 from tests.registry.workspace import finished
 from tests.serve import tiny
 from xrl.errors import BundleError, RegistryError
@@ -165,6 +166,18 @@ def test_a_damaged_champion_leaves_the_challenger_unjudged(store: Store, tmp_pat
         judge_version(store, second, replay_bundle, tiny.CONFIG.gate)
     assert "gate" not in store.version(NAME, second.number).tags
     assert [version.number for version in waiting(store, (NAME,))] == ["2"]
+
+
+def test_a_champion_of_the_schema_before_is_still_judged_against(store: Store, tmp_path: Path) -> None:
+    """It is not served any more, but what it earned counts: else nothing could follow it."""
+    first = registered(store, tmp_path / "one").version
+    judged(store)
+    promote(store, NAME)
+    uri = store.client.get_run(first.run_id).info.artifact_uri
+    store.tag(first, {"digest": age(Path(uri.removeprefix("file://")) / "bundle")})
+    second = registered(store, tmp_path / "two", seed=1).version
+    found = judge_version(store, second, replay_bundle, tiny.CONFIG.gate).decision
+    assert "common_days" in {check.name for check in found.checks}
 
 
 def test_a_bundle_sealed_around_nonsense_is_refused_not_a_crash(store: Store, tmp_path: Path) -> None:

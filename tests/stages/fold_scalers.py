@@ -14,7 +14,7 @@ from xrl.stages.expert_rows import read_rows
 def write_scalers(paths: Paths) -> None:
     """Write every fold's scalers below a root whose stages features and labels have run."""
     laid, _ = folds.load(paths.folds)
-    for expert in c.EXPERTS:
+    for expert in c.VOTERS:
         rows = read_rows(paths, expert)
         for fold in laid:
             path = paths.expert(fold.index, expert) / "scaler.json"

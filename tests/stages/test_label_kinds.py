@@ -39,7 +39,7 @@ def tiny(labels: dict[str, Any]) -> Config:
     config = predicted.smaller(load_config(ROOT / "params.yaml"), ("BTCUSDT",), laid=2)
     changes: dict[str, dict[str, Any]] = {
         "labels": labels,
-        "experts": {"window_bars": 30, "epochs": 1},
+        "experts": {"window_bars": 30, "override": {"schedule": {"epochs": 1}}},
         "oof": {"projection_width": 4},
         "policy": {"seeds": (0,), "timesteps": 0, "clone_steps": 60, "clone_epochs": 1},
         "bundle": {"golden_pairs": 2},
@@ -54,7 +54,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Walked:
     walked = Walked(tiny(WHOLE), Paths(tmp_path_factory.mktemp("whole")))
     predicted.build(*walked, days=DAYS)
     for fold in walked.config.labels.folds:
-        for expert in c.EXPERTS:
+        for expert in walked.config.oof.committee:
             experts.run(*walked, fold=fold, expert=expert)
     for stage in (oof, policy, backtest, refit, bundle):
         stage.run(*walked)

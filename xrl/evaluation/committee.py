@@ -10,8 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from xrl.errors import DataError
-from xrl.evaluation.calibration import FLOOR
 from xrl.evaluation.metrics import Array
+
+_LEAST = 1e-12  # probability that a logarithm is taken of
 
 
 class Vote(NamedTuple):
@@ -67,4 +68,4 @@ def vote(experts: Mapping[str, Vote], weights: Mapping[str, float]) -> Vote:
 def _entropy(probabilities: Array) -> Array:
     """Entropy of each distribution, in nats. (..., classes) -> (...)"""
     p = np.asarray(probabilities, dtype=np.float64)
-    return np.asarray(-(p * np.log(np.clip(p, FLOOR, 1.0))).sum(axis=-1))
+    return np.asarray(-(p * np.log(np.clip(p, _LEAST, 1.0))).sum(axis=-1))

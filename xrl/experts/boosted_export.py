@@ -27,6 +27,7 @@ _INPUT = "x"
 OUTPUTS = ("probabilities", "block", "uncertainty")
 _LEAST = 1e-9
 _PROBES = 256
+_ZERO = 1e-34  # LightGBM takes a number within 1e-35 of zero for zero and splits there
 _ORT_ERRORS = (
     *(ort_errors.Fail, ort_errors.InvalidGraph, ort_errors.NotImplemented),
     ort_errors.RuntimeException,
@@ -182,7 +183,7 @@ def _probes(bags: Sequence[Any]) -> NDArray[np.float32]:
     for column, name in enumerate(bags[0].feature_name()):
         own = np.concatenate([table.loc[table["split_feature"] == name, "threshold"] for table in split])
         if len(own):
-            at = rng.choice(own.astype(np.float32), size=2 * _PROBES)
+            at = rng.choice(np.where(np.abs(own) < _ZERO, 0.0, own).astype(np.float32), size=2 * _PROBES)
             above = np.nextafter(at, np.float32(np.inf))
-            edges[:, column] = np.where(rng.random(2 * _PROBES) < 0.5, at, above)
+            edges[:, column] = np.where((rng.random(2 * _PROBES) < 0.5) | (at == 0), at, above)
     return np.concatenate([drawn, edges])

@@ -17,6 +17,7 @@ from xrl.errors import DataError
 from xrl.evaluation.metrics import Array
 from xrl.experts import alignment, storage, train
 from xrl.experts.answers import Said, pooled
+from xrl.experts.monitor import Watch
 from xrl.experts.train import Fitted
 from xrl.experts.windows import Rows, window_ends
 from xrl.presets import Preset
@@ -54,6 +55,9 @@ def fit(
     recipes: Sequence[Preset],
     seeds: Sequence[int],
     window: int,
+    *,
+    folder: Path | None = None,
+    watch: Watch | None = None,
 ) -> tuple[Trained, ...]:
     """Train every recipe with every seed, one after another.
 
@@ -63,6 +67,8 @@ def fit(
         recipes: one `Preset` for each member.
         seeds: of every member.
         window: bars the networks read.
+        folder: of their checkpoints: an interrupted run goes on in the network and epoch it was in.
+        watch: told of every epoch.
 
     Raises:
         TrainingError: a training cannot start or diverged.
@@ -72,7 +78,8 @@ def fit(
     for number, (member, seed) in enumerate(networks, start=1):
         if len(networks) > 1:
             log.info("network %d of %d: recipe %d, seed %d", number, len(networks), member, seed)
-        fitted = train.fit_expert(rows, train_mask, held, recipes[member], window, seed)
+        own = None if folder is None else folder / f"{member}-{seed}"
+        fitted = train.fit_expert(rows, train_mask, held, recipes[member], window, seed, own, watch)
         found.append(Trained(member, seed, fitted))
     return tuple(found)
 

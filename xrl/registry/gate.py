@@ -17,7 +17,7 @@ import pandas as pd
 
 from xrl import columns
 from xrl.config import GateParams, LabelKind
-from xrl.registry import alarms, checks, trials
+from xrl.registry import alarms, checklist, checks, trials
 from xrl.registry.bundle import Bundle, Parity, canonical_json
 from xrl.registry.checks import Check
 from xrl.registry.comparison import compare_tracks
@@ -31,10 +31,9 @@ DEFAULT_KIND: Final[LabelKind] = "normalised_percentile"
 #: What a decision does not rest on.
 NOT_JUDGED: Final = (
     "unregistered trials: recipes never registered, or removed from the tracking store for good",
-    "checklist of the presets: needs the training curves of every fold",
 )
 #: What a recipe is: the sections that training and trading depend on, less the day they were trained.
-_RECIPE = ("market", "snapshot", "features", "labels", "experts", "oof", "policy", "backtest", "refit")
+_RECIPE = ("market", "snapshot", "features", "labels", "experts", "oof", "policy", "backtest")
 _NOT_RECIPE = {"snapshot": ("as_of",)}
 
 
@@ -74,6 +73,7 @@ class Decision:
     kind: Kind
     checks: tuple[Check, ...]
     not_judged: tuple[str, ...] = NOT_JUDGED
+    checklist: tuple[str, ...] = ()  # every item of the production checklist, binding or not
 
     @property
     def refusals(self) -> tuple[Check, ...]:
@@ -87,6 +87,7 @@ class Decision:
             "kind": self.kind,
             "checks": [check._asdict() for check in self.checks],
             "not_judged": list(self.not_judged),
+            "checklist": list(self.checklist),
         }
 
 
@@ -104,7 +105,8 @@ def judge(evidence: Evidence, params: GateParams) -> Decision:
     judged = tuple(check for check in found if check.name not in skipped)
     passed = all(check.passed for check in judged)
     unjudged = (*NOT_JUDGED, *(f"{name}: {why}" for name, why in skipped.items()))
-    return Decision(passed, already_champion=False, kind=kind, checks=judged, not_judged=unjudged)
+    listed = checklist.lines(evidence.metrics)
+    return Decision(passed, False, kind, judged, not_judged=unjudged, checklist=listed)
 
 
 def _skipped(evidence: Evidence) -> dict[str, str]:
@@ -148,6 +150,7 @@ def _own_checks(evidence: Evidence, params: GateParams) -> list[Check]:
         checks.folds(figures, params),
         *checks.collapse(figures, _side_share(track), params),
         *trials.deflated_sharpe(track, evidence.challenger.recipe, evidence.tried, params),
+        *checklist.binding(figures),
         *_parity(evidence.parity, params),
         *alarms.null(figures, params),
         *alarms.alarms(figures, params),

@@ -12,6 +12,7 @@ from typing import Final
 
 from xrl.config import GateParams
 from xrl.errors import BundleError, RegistryError
+from xrl.registry.bundle import JUDGED_SCHEMAS
 from xrl.registry.checks import Check
 from xrl.registry.evidence import evidence, track_of
 from xrl.registry.gate import Decision, Replay, Track, judge
@@ -142,7 +143,7 @@ def rollback(store: Store, name: str) -> str:
 
 def _champion_track(store: Store, champion: Version, folder: Path) -> Track:
     try:
-        return track_of(store.fetch(champion, _new(folder / "champion")))
+        return track_of(store.fetch(champion, _new(folder / "champion"), JUDGED_SCHEMAS))
     except BundleError as error:
         raise RegistryError(
             f"the champion, {champion}, cannot be read, so nothing is judged against it: {error} "

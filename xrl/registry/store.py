@@ -6,7 +6,7 @@ the runs behind them. With `tracking` the only module that speaks to MLflow.
 
 import json
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, Concatenate, Final, NamedTuple, ParamSpec, TypeVar
 
@@ -19,7 +19,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST, ErrorCode
 
 from xrl.errors import RegistryError
-from xrl.registry.bundle import Bundle, canonical_json, open_bundle
+from xrl.registry.bundle import SCHEMA, Bundle, canonical_json, open_bundle
 from xrl.registry.version import Version
 from xrl.tracking import connect, without_password
 
@@ -139,14 +139,14 @@ class Store:
             self.client.delete_registered_model_alias(version.name, alias)
 
     @_answered
-    def fetch(self, version: Version, folder: Path) -> Bundle:
-        """Download the bundle of `version` below `folder` and verify it.
+    def fetch(self, version: Version, folder: Path, schemas: Collection[int] = (SCHEMA,)) -> Bundle:
+        """Download the bundle of `version` below `folder` and verify it; `schemas`: those that will do.
 
         Raises:
             BundleError: it is incomplete or was changed since it was registered.
         """
         path = Path(self.client.download_artifacts(version.run_id, BUNDLE_FOLDER, str(folder)))
-        return open_bundle(path, expected_digest=version.digest)
+        return open_bundle(path, version.digest, schemas)
 
     @_answered
     def write_json(self, version: Version, name: str, value: Mapping[str, Any]) -> None:

@@ -68,12 +68,16 @@ class PredictAnswer(IODescriptor):
 
     symbol: str
     timestamp: int = Field(description="open of the newest candle, milliseconds UTC")
-    probabilities: dict[str, float] = Field(description="committee: sell, hold, buy")
+    probabilities: dict[str, float] = Field(description="committee (the experts' weighted mean)")
     direction: str = Field(description="the most probable class")
     confidence: float = Field(description="training percentile of |P(buy) - P(sell)|, 0..1")
     experts: dict[str, dict[str, float]] = Field(description="each expert's sell, hold, buy")
     pattern_prob: float = Field(description="training percentile of P(buy) / (P(buy) + P(sell)), 0..1")
     indicator_prob: float = Field(description="the same of the indicator expert")
+    uncertainty: float = Field(
+        description="how far all who vote differ: mutual information in nats, 0: they say the same"
+    )
+    expert_uncertainty: dict[str, float] = Field(description="the same within each expert's own members")
     is_stale: bool = Field(description="the newest candle is long after the model's last one")
     lineage: dict[str, str]
 
@@ -103,6 +107,7 @@ class StatusAnswer(IODescriptor):
     bar_ms: int | None
     context: list[str] | None = Field(description="symbols whose candles a request brings besides its own")
     context_bars: int | None = Field(description="newest candles of each")
+    confirm_bars: int | None = Field(description="candles that `confirm` needs; null without a forecast")
     is_stale: bool | None = Field(
         description="of the newest candle asked about; null before the first request"
     )

@@ -62,15 +62,15 @@ class ExpertRows:
 
 
 def read_rows(paths: Paths, expert: str) -> ExpertRows:
-    """Read the columns that `expert` reads, and the labels.
+    """Read the columns that `expert` reads, and the labels; the boosted one reads what any other reads.
 
     Raises:
         ConfigError: no such expert.
         DataError: a stage has not run, or features and labels are of different bars.
     """
-    if expert not in columns.EXPERTS:
-        raise ConfigError(f"`--expert` must be one of {columns.EXPERTS}; received {expert!r}")
-    return read_groups(paths, (expert,))
+    if expert not in columns.VOTERS:
+        raise ConfigError(f"`--expert` must be one of {columns.VOTERS}; received {expert!r}")
+    return read_groups(paths, columns.EXPERTS if expert == columns.BOOSTED else (expert,))
 
 
 def read_groups(paths: Paths, groups: Sequence[str]) -> ExpertRows:

@@ -57,7 +57,7 @@ def figures(config: Config, paths: Paths, bars: pd.DataFrame) -> dict[str, Any]:
     laid, _ = folds.load(paths.folds)
     apart = [_policy_scaler(paths, fold) for fold in laid[1:]]
     reaching = 0
-    for expert in columns.EXPERTS:
+    for expert in config.oof.committee:
         rows = read_rows(paths, expert)
         apart += [_expert_scaler(paths, fold, expert, rows) for fold in laid]
         reaching += sum(_reaching(rows, fold, config.labels.embargo_bars) for fold in laid)

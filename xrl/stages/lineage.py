@@ -27,7 +27,9 @@ _SOURCES = (
 )
 #: Sections of params.yaml that a bundle depends on; the gate's bounds are the judge's, not the candidate's.
 SECTIONS = (
-    *("market", "snapshot", "features", "labels", "experts", "oof", "policy", "backtest", "refit", "bundle"),
+    *("market", "snapshot", "features", "labels", "experts", "oof", "policy", "backtest"),
+    "forecast",
+    "bundle",
 )
 
 
@@ -53,7 +55,6 @@ def lineage(config: Config, paths: Paths, bars: pd.DataFrame) -> dict[str, Any]:
         "seeds": {
             "experts": list(config.experts.seeds),
             "policy": list(config.policy.seeds),
-            "refit": config.refit.seed,
         },
     }
 

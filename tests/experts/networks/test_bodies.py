@@ -113,7 +113,7 @@ def test_an_expert_of_it_trains_is_saved_and_exported(name, tmp_path):
     save_model(fitted.model, tmp_path / "model.keras")
     loaded, asked = load_model(tmp_path / "model.keras"), rng.normal(size=(4, WINDOW, 3)).astype(np.float32)
     np.testing.assert_array_equal(fitted.model(asked)[0], loaded(asked)[0])
-    assert to_onnx(loaded, tmp_path / "expert.onnx", 1.3, None) < 1e-4
+    assert to_onnx([loaded], tmp_path / "expert.onnx", 1.3, None) < 1e-4
     session = onnxruntime.InferenceSession(str(tmp_path / "expert.onnx"))
     [served] = session.run(["probabilities"], {"x": asked})
     logits = np.asarray(loaded(asked)[0]) / 1.3
