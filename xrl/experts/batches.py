@@ -76,8 +76,11 @@ class Lesson:
             y[..., flag] *= trained[asked]
             if schedule.positions == "every":
                 y[:, : schedule.context, flag] = 0.0
+            x = self.rows.x[inside]
+            if schedule.positions == "every":
+                _blank_after(x, y[..., flag])
             rng = np.random.default_rng((seed, epoch, number))
-            yield augmented(self.rows.x[inside], y, self.preset.augment, self.ranks, rng)
+            yield augmented(x, y, self.preset.augment, self.ranks, rng)
 
     @property
     def steps(self) -> float:
@@ -138,6 +141,12 @@ def window_repeats(
     total, number = (np.concatenate([[0.0], np.cumsum(of)]) for of in (of_bar, mask.astype(np.float64)))
     span = starts + first, starts + window
     return np.asarray((total[span[1]] - total[span[0]]) / (number[span[1]] - number[span[0]]))
+
+
+def _blank_after(x: Numbers, trained: Numbers) -> None:
+    """Blank what a window holds after its last trained bar: batch statistics must not see later bars."""
+    last = trained.shape[1] - 1 - trained[:, ::-1].argmax(axis=1)
+    x[np.arange(trained.shape[1]) > last[:, None]] = 0.0
 
 
 def _packed(rows: Rows, learned: Mask, preset: Preset, window: int, ranks: int) -> Numbers:

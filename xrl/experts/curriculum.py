@@ -48,4 +48,4 @@ def admitted(clear: NDArray[np.float64], epoch: int, settings: Curriculum) -> ND
     """
     done = min((epoch - 1) / settings.epochs, 1.0) if settings.epochs else 1.0
     share = settings.first_share + (1.0 - settings.first_share) * done
-    return np.asarray(clear > 1.0 - share - 1e-12)
+    return np.asarray(clear > 1.0 - share + 1e-12)

@@ -64,12 +64,8 @@ class Loop:
         """Of the next step."""
         return float(_array(self._optimizer.learning_rate))
 
-    def new_epoch(self) -> None:
-        """Begin the mean of the loss anew."""
-        self._model.reset_metrics()
-
     def step(self, x: Numbers, y: Numbers) -> float:
-        """One update; the mean loss since `new_epoch`.
+        """One update; the loss of this batch.
 
         Args:
             x: (batch, window, columns).
@@ -113,7 +109,8 @@ def loop_of(columns: int, window: int, preset: Preset) -> Loop:
         preset: network, loss and schedule of the training.
     """
     schedule = Schedule(positions=preset.schedule.positions, weight_decay=preset.schedule.weight_decay)
-    return _made(columns, window, preset.network, preset.loss, schedule)
+    loss = preset.loss.model_copy(update={"vsa_weight": 0.0})  # travels with the targets
+    return _made(columns, window, preset.network, loss, schedule)
 
 
 @functools.lru_cache(maxsize=_KEPT)

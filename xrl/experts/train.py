@@ -124,9 +124,11 @@ def predict(
 
 
 def _check_windows(taught: Lesson) -> None:
-    if len(window_starts(taught.rows, taught.learned, taught.window, taught.preset.schedule)):
-        return
+    """Some training bar must have a whole window behind it, or the window is longer than the fold."""
     longest = int(taught.rows.position[taught.learned].max()) + 1
+    starts = window_starts(taught.rows, taught.learned, taught.window, taught.preset.schedule)
+    if longest >= taught.window and len(starts):
+        return
     raise TrainingError(
         "no training window: `experts.window_bars` must be no longer than the unbroken runs of bars that "
         f"training has; received {taught.window}, the longest run up to a training bar is {longest}. Take "

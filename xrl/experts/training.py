@@ -20,7 +20,7 @@ from xrl.experts.schedules import plateau_factor, stops
 
 log = logging.getLogger(__name__)
 
-_RUNAWAY = 5.0  # times the first epoch's loss
+_DIVERGED = 3.0 * np.log(3)  # nats: three times the loss of a network that knows nothing
 
 
 class Training:
@@ -78,7 +78,7 @@ class Training:
         self._loop.follow(self._schedule, self._steps, self._factor())
         loss = self._pass(number)
         record = {"epoch": float(number), "loss": loss, "learning_rate": self._loop.learning_rate}
-        record |= self._judged.figures(self._loop)
+        record |= self._judge(number)
         self.history.append(record)
         self._keep(number)
         log.info("epoch %d/%d %s", number, self._schedule.epochs, _line(record))
@@ -87,21 +87,25 @@ class Training:
 
     def _pass(self, number: int) -> float:
         starts = self._taught.starts(number, self._order)
-        self._loop.new_epoch()
-        loss = 0.0
+        losses = []
         for x, y in self._taught.batches(starts, number, self._seed):
-            loss = self._loop.step(x, y)
-            if not np.isfinite(loss):
-                advice = remedies.not_finite(self._taught.preset)
+            losses.append(self._loop.step(x, y))
+            if not np.isfinite(losses[-1]):
                 raise TrainingError(
-                    f"training loss became {loss} in epoch {number}; it must stay finite. {advice}"
+                    f"training loss became {losses[-1]} in epoch {number}; it must stay finite. "
+                    f"{remedies.not_finite(self._taught.preset)}"
                 )
-        if self.history and loss > _RUNAWAY * self.history[0]["loss"]:
+        return float(np.mean(losses))
+
+    def _judge(self, number: int) -> Figures:
+        found = self._judged.figures(self._loop)
+        if found["train_loss"] > _DIVERGED:
             raise TrainingError(
-                f"training diverged: its loss rose from {self.history[0]['loss']:.3g} to {loss:.3g} by epoch "
-                f"{number}. {remedies.not_finite(self._taught.preset)}"
+                f"training diverged: after epoch {number} its log-loss on training bars is "
+                f"{found['train_loss']:.3g}, knowing nothing costs {np.log(3):.3g}. "
+                f"{remedies.not_finite(self._taught.preset)}"
             )
-        return loss
+        return found
 
     def _keep(self, number: int) -> None:
         scores = self._scores()
