@@ -23,6 +23,7 @@ from xrl.commands.history import folds_app, holdout_app
 from xrl.commands.root import here
 from xrl.commands.search import search
 from xrl.commands.train import train
+from xrl.commands.training import TrainingProgress
 from xrl.config import chosen_venue, load_config, load_settings
 from xrl.environment import apply_environment
 from xrl.errors import ConfigError, RegistryError, XrlError
@@ -66,7 +67,8 @@ def experts(
     expert: Annotated[str, typer.Option(help="pattern or indicator.")],
 ) -> None:
     """Train one expert on one fold and predict its test bars."""
-    _stage("experts")(*here(), fold=fold, expert=expert)
+    with TrainingProgress(f"{fold}-{expert}") as shown:
+        _stage("experts")(*here(), fold=fold, expert=expert, watch=shown)
 
 
 @app.command()
