@@ -350,13 +350,19 @@ def test_a_ceiling_that_nothing_stands_behind_raises_no_bound() -> None:
 
 def test_a_recipe_is_its_parameters_and_its_code_less_the_day_it_was_trained() -> None:
     params = load_config(Path(__file__).parents[2] / "params.yaml").model_dump(mode="json")
-    base = recipe_hash(params, "code")
+    base = recipe_hash(params, "code", {})
     later = {**params, "snapshot": {**params["snapshot"], "as_of": "2027-01-01"}}
     shorter = {**params, "snapshot": {**params["snapshot"], "days": 30}}
     bounds = {**params, "gate": {**params["gate"], "f1_floor": 0.0}}
     other = {**params, "experts": {**params["experts"], "seed": 1}}
-    assert recipe_hash(later, "code") == base == recipe_hash(bounds, "code")
-    assert base not in {recipe_hash(shorter, "code"), recipe_hash(other, "code"), recipe_hash(params, "new")}
+    assert recipe_hash(later, "code", {}) == base == recipe_hash(bounds, "code", {})
+    others = {
+        recipe_hash(shorter, "code", {}),
+        recipe_hash(other, "code", {}),
+        recipe_hash(params, "new", {}),
+    }
+    written = {recipe_hash(params, "code", {"rise": f"file {digest}"}) for digest in ("ab", "cd")}
+    assert len({base} | others | written) == 6
 
 
 def test_good_metrics_are_not_shared_between_tests() -> None:

@@ -13,7 +13,7 @@ from tests.serve import tiny
 from xrl.errors import BundleError, RegistryError
 from xrl.paths import Paths
 from xrl.registry.bundle import open_bundle, write_bundle
-from xrl.registry.evidence import evidence, track_of
+from xrl.registry.evidence import evidence, recipe_of, track_of
 from xrl.registry.gate import judge
 from xrl.registry.promotion import judge_version, promote, rollback, waiting
 from xrl.registry.registration import Registration, register
@@ -258,6 +258,17 @@ def test_a_bundles_parameters_say_what_its_classes_mean(tmp_path: Path, labels: 
 def test_an_unknown_kind_of_label_is_not_judged(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="no such kind of label: 'astrology'"):
         track_of(open_bundle(labelled(tmp_path / "bundle", {"kind": "astrology"})))
+
+
+def test_a_users_function_with_another_text_is_another_recipe(tmp_path: Path) -> None:
+    files = tiny.files()
+    lineage = json.loads(files["lineage.json"])
+    found = []
+    for name, told in (("none", {}), ("one", {"rise": "file ab"}), ("other", {"rise": "file cd"})):
+        changed = {**files, "lineage.json": json.dumps({**lineage, "functions": told}).encode()}
+        found.append(recipe_of(write_bundle(tmp_path / name, changed)))
+    assert len(set(found)) == 3
+    assert recipe_of(write_bundle(tmp_path / "silent", files)) == found[0]
 
 
 def labelled(path: Path, labels: dict) -> Path:

@@ -75,8 +75,9 @@ def track_of(bundle: Bundle) -> Track:
 
 
 def recipe_of(bundle: Bundle) -> str:
-    """Hash of what a bundle was made by: parameters and code."""
-    return recipe_hash(_params(bundle), bundle.json("lineage.json").get("source"))
+    """Hash of what a bundle was made by: parameters, our code, and the users' functions."""
+    lineage = bundle.json("lineage.json")
+    return recipe_hash(_params(bundle), lineage.get("source"), lineage.get("functions", {}))
 
 
 def _label_kind(bundle: Bundle) -> LabelKind:

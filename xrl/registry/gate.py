@@ -121,12 +121,13 @@ def _skipped(evidence: Evidence) -> dict[str, str]:
     return found
 
 
-def recipe_hash(params: Mapping[str, Any], source: str | None) -> str:
+def recipe_hash(params: Mapping[str, Any], source: str | None, functions: Mapping[str, str]) -> str:
     """SHA-256 of what makes a recipe: its parameters, less the day it was trained, and its code.
 
     Args:
         params: sections of params.yaml.
         source: hash of the code that trained; None where the bundle does not say.
+        functions: users' columns, each with the hash of the file of its function.
     """
     recipe = {
         section: {
@@ -134,7 +135,7 @@ def recipe_hash(params: Mapping[str, Any], source: str | None) -> str:
         }
         for section in _RECIPE
     }
-    return hashlib.sha256(canonical_json({**recipe, "source": source})).hexdigest()
+    return hashlib.sha256(canonical_json({**recipe, "source": source, "functions": functions})).hexdigest()
 
 
 def _own_checks(evidence: Evidence, params: GateParams) -> list[Check]:

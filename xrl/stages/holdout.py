@@ -25,7 +25,7 @@ from xrl.paths import Paths
 from xrl.registry.gate import recipe_hash
 from xrl.stages.aside import aside, write_json
 from xrl.stages.labels import label_table, read_bars
-from xrl.stages.lineage import git_commit, sections, source_hash
+from xrl.stages.lineage import functions, git_commit, sections, source_hash
 
 
 class Opened(NamedTuple):
@@ -91,7 +91,7 @@ def _opening(
         bars=len(own),
         data=_data_hash(read_bars(paths), held),
         kind=config.labels.kind,
-        recipe=recipe_hash(sections(config), source_hash(Path(xrl.__file__).parent)),
+        recipe=recipe_hash(sections(config), source_hash(Path(xrl.__file__).parent), functions(config)),
         commit=git_commit(paths.root),
         reason=reason.strip(),
     )
