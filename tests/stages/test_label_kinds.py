@@ -124,4 +124,8 @@ def test_no_stage_touches_the_holdout(whole: Walked) -> None:
     border = predicted.START + pd.Timedelta(days=DAYS - whole.config.labels.holdout_days)
     for table in (whole.paths.track, whole.paths.oof_predictions, whole.paths.returns):
         assert pd.read_parquet(table)[c.TIMESTAMP].max() < border
-    assert pd.Timestamp(json.loads(whole.paths.refit_report.read_text())["through"]) <= border
+    refitted = json.loads(whole.paths.refit_report.read_text())
+    embargo = pd.Timedelta(hours=whole.config.labels.embargo_bars)
+    assert pd.Timestamp(refitted["through"]) == border - embargo
+    last_bar = pd.Timestamp(refitted["policy_last_bar"], tz="UTC")
+    assert last_bar + pd.Timedelta(hours=1) == border - embargo
