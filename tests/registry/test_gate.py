@@ -323,7 +323,7 @@ def test_judging_twice_gives_the_same_decision() -> None:
 
 
 def test_a_refresh_on_older_data_is_refused() -> None:
-    later = known("digest-b", "recipe-a", as_of="2026-01-02")
+    later = known("digest-b", "recipe-a", trained_through="2026-01-02")
     found = evidence(later, known())
     assert refused(found) == ["refresh_days_newer"]
     [check] = judge(found, PARAMS).refusals

@@ -171,7 +171,7 @@ def test_a_bundle_sealed_around_nonsense_is_refused_not_a_crash(store: Store, tm
     spoiled: dict[str, bytes] = {
         "metrics.json": b"[]",
         "track.parquet": b"no table",
-        "lineage.json": b'{"as_of": "2023-12-14"}',
+        "lineage.json": b'{"as_of": "2023-12-14T00:00:00+00:00", "trained_through": "2023-12-14"}',
         "params.yaml": b"{a: [",
         "golden.json": b'{"tolerance": 1e-4, "pairs": [{}]}',
         "features.json": b"{}",
@@ -258,6 +258,11 @@ def test_a_bundles_parameters_say_what_its_classes_mean(tmp_path: Path, labels: 
 def test_an_unknown_kind_of_label_is_not_judged(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="no such kind of label: 'astrology'"):
         track_of(open_bundle(labelled(tmp_path / "bundle", {"kind": "astrology"})))
+
+
+def test_a_track_is_as_new_as_the_last_bar_that_trained_its_model(tmp_path: Path) -> None:
+    found = track_of(write_bundle(tmp_path / "bundle", tiny.files()))
+    assert found.trained_through.isoformat() == "2023-12-10T00:00:00+00:00"  # four days before `as_of`
 
 
 def test_a_users_function_with_another_text_is_another_recipe(tmp_path: Path) -> None:

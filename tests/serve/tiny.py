@@ -146,6 +146,7 @@ def files(seed: int = 0, asked: FeatureParams = CONFIG.features, **changes: obje
         "lineage.json": canonical_json(
             {
                 "as_of": "2023-12-14T00:00:00+00:00",
+                "trained_through": "2023-12-10T00:00:00+00:00",  # days after it are held out
                 "git_commit": "0" * 40,
                 "samples": 1000,
                 "stale_after_days": 14,

@@ -64,14 +64,14 @@ def track_of(bundle: Bundle) -> Track:
         table = pd.read_parquet(bundle.path / "track.parquet")[list(_TRACK)]
         table[columns.TIMESTAMP].dt.tz_convert("UTC")
         table.drop(columns=[columns.SYMBOL, columns.TIMESTAMP]).astype("float64")
-        as_of = datetime.fromisoformat(bundle.json("lineage.json")["as_of"])
+        trained_through = datetime.fromisoformat(bundle.json("lineage.json")["trained_through"])
         recipe = recipe_of(bundle)
         kind = _label_kind(bundle)
     except _MALFORMED as error:
         raise _unreadable(bundle, error) from error
-    if as_of.tzinfo is None:
-        raise BundleError(f"{bundle.path / 'lineage.json'}: `as_of` has no time zone; train again")
-    return Track(bundle.digest, recipe, table, as_of, kind)
+    if trained_through.tzinfo is None:
+        raise BundleError(f"{bundle.path / 'lineage.json'}: `trained_through` has no time zone; train again")
+    return Track(bundle.digest, recipe, table, trained_through, kind)
 
 
 def recipe_of(bundle: Bundle) -> str:

@@ -49,7 +49,7 @@ class Track:
     digest: str
     recipe: str
     track: pd.DataFrame
-    as_of: datetime  # what it learned from had closed by then
+    trained_through: datetime  # it learned from nothing later
     label_kind: LabelKind = DEFAULT_KIND
 
 
@@ -195,11 +195,11 @@ def _against_champion(evidence: Evidence, kind: Kind, params: GateParams) -> lis
     if kind == "refresh":
         worse = f"the refresh may cost more than {params.refresh_sharpe_margin} of Sharpe"
         inferior = found.inferior
-        newer = (evidence.challenger.as_of - evidence.champion.as_of).total_seconds() / 86400
+        newer = evidence.challenger.trained_through - evidence.champion.trained_through
         older = "it learned from older data than the champion: no refresh"
         return [
             days,
-            checks.compare("refresh_days_newer", newer, ">=", 0.0, older),
+            checks.compare("refresh_days_newer", newer.total_seconds() / 86400, ">=", 0.0, older),
             checks.compare("refresh_inferior", inferior, "<=", params.refresh_probability, worse),
         ]
     better = "the upgrade's Sharpe is not shown to be better than the champion's"

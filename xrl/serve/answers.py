@@ -74,7 +74,7 @@ class PredictAnswer(IODescriptor):
     experts: dict[str, dict[str, float]] = Field(description="each expert's sell, hold, buy")
     pattern_prob: float = Field(description="training percentile of P(buy) / (P(buy) + P(sell)), 0..1")
     indicator_prob: float = Field(description="the same of the indicator expert")
-    is_stale: bool = Field(description="the newest candle is long after the model's last one")
+    is_stale: bool = Field(description="the newest candle is long after the last one that trained the model")
     lineage: dict[str, str]
 
 
@@ -95,7 +95,10 @@ class StatusAnswer(IODescriptor):
     following: bool = Field(description="whether promotions are still looked for")
     version: str | None
     digest: str | None
-    as_of: str | None
+    as_of: str | None = Field(description="close of the newest candle of its data, held-out days included")
+    trained_through: str | None = Field(
+        description="it learned from nothing later; staleness counts from here"
+    )
     git_commit: str | None
     samples: int | None
     symbols: list[str] | None
