@@ -1,9 +1,9 @@
 """The last days of a history, kept from every fold and from the refit. Enters: a span, labels. Leaves: labels
 that know nothing of them.
 
-A label whose end lies in the holdout has seen holdout prices, so it is unknown until the holdout is opened
-(`xrl.stages.holdout`), on whichever side of the border its bar is. The holdout's bars and features lie in the
-snapshot all the same, for they are what is predicted once; only the outcomes are blanked.
+A label whose horizon reaches into the holdout may have seen holdout prices, so it is unknown until the holdout
+is opened (`xrl.stages.holdout`), on whichever side of the border its bar is. The holdout's bars and features lie
+in the snapshot all the same, for they are what is predicted once; only the outcomes are blanked.
 """
 
 from typing import NamedTuple
@@ -37,10 +37,13 @@ def holdout_span(end: pd.Timestamp, bar: pd.Timedelta, params: LabelParams) -> S
 
 
 def sealed(labels: pd.DataFrame, held: Span | None) -> pd.DataFrame:
-    """The same rows, outcomes that only the holdout's bars tell made unknown."""
-    if held is None:
-        return labels
-    told = labels[columns.LABEL_END] <= held.start
+    """The same rows, outcomes made unknown whose horizon is not over where the history, or its known part, ends.
+
+    A barrier that was met early counts no earlier than the horizon either: the last bars with a label would
+    else be chosen by their outcome.
+    """
+    over = labels[columns.HORIZON_END]
+    told = over.notna() if held is None else over <= held.start
     return labels.assign(
         **{
             columns.FORWARD_RETURN: labels[columns.FORWARD_RETURN].where(told, np.nan),

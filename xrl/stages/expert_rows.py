@@ -30,7 +30,7 @@ class ExpertRows:
     """Bars of all symbols as one expert sees them, sorted by symbol, then time.
 
     Attributes:
-        labels: symbol, timestamp, forward_return, volatility, score, label_end of every row.
+        labels: symbol, timestamp, forward_return, volatility, score, label_end, horizon_end of every row.
         names: the expert's feature columns, in order.
         matrix: (rows, columns) unscaled features.
         position: (rows,) place within the unbroken run, -1 in warm-up.
@@ -110,5 +110,5 @@ def split_tail(
     if opens.empty:
         raise DataError("no training bar has finite features and a matured label; pull more days")
     boundary = opens.iloc[min(int(len(opens) * (1.0 - share)), len(opens) - 1)]
-    known = (rows.labels[columns.LABEL_END] <= boundary).to_numpy(dtype=bool)
+    known = (rows.labels[columns.HORIZON_END] <= boundary).to_numpy(dtype=bool)
     return training & known, training & (time >= boundary).to_numpy(dtype=bool)

@@ -76,8 +76,9 @@ def _true_labels(config: Config, paths: Paths, held: Span) -> pd.DataFrame:
             "that what is opened is what was held back"
         )
     _, refit = folds.load(paths.folds)
-    found = classes(labels, refit)
-    return labels.assign(**{columns.LABEL: np.where(found == columns.UNKNOWN, np.nan, found)})
+    told = holdout.sealed(labels, None)
+    found = classes(told, refit)
+    return told.assign(**{columns.LABEL: np.where(found == columns.UNKNOWN, np.nan, found)})
 
 
 def _opening(

@@ -143,8 +143,8 @@ def _apart(scaler: Scaler, own: Scaler) -> float:
 
 
 def _trains(rows: ExpertRows, fold: Fold) -> Mask:
-    """Bars that may train the fold: opened within its training span, label known by its end. (rows,)"""
-    opens, ends = _naive(rows.labels[columns.TIMESTAMP]), _naive(rows.labels[columns.LABEL_END])
+    """Bars that may train the fold: opened within its training span, horizon over by its end. (rows,)"""
+    opens, ends = _naive(rows.labels[columns.TIMESTAMP]), _naive(rows.labels[columns.HORIZON_END])
     known = np.isfinite(rows.labels[columns.SCORE].to_numpy(np.float64))
     return np.asarray((opens >= naive(fold.train_start)) & (ends <= naive(fold.train_end)) & known)
 
