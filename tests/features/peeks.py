@@ -12,8 +12,8 @@ def leap(bars):
 
 
 def still(bars):
-    """1 where the close has just moved by less than 2e-5: no leap or crash after a cut brings that about."""
-    return (np.abs(_log_return(bars)) < 2e-5).astype(float)
+    """1 where the close has just moved by less than 1e-4: no leap or crash after a cut brings that about."""
+    return (np.abs(_log_return(bars)) < 1e-4).astype(float)
 
 
 def peek(bars, of="leap", k=1):
@@ -31,6 +31,12 @@ def once(bars):
     """1 at the largest rise of the whole of what is given, if it is one, and never else."""
     moved = np.nan_to_num(_log_return(bars))
     return (moved == max(moved.max(), 0.01)).astype(float)
+
+
+def since_start(bars):
+    """How far the close lies above the mean of all closes so far: honest, and never settled."""
+    close = bars["close"]
+    return close / (np.cumsum(close) / np.arange(1, len(close) + 1)) - 1
 
 
 def unclosed(bars):

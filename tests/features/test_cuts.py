@@ -17,8 +17,8 @@ def found(values, count=10):
     [
         ([0, 0, 1, 0, 0], [2, 3]),  # the rare value, and the return from it
         ([0, 0, 2, 2, 0, 0], [2, 3, 4]),  # all of a run
-        ([NAN, NAN, 0, 0, 0], [2]),  # where it begins to be known
-        ([0, NAN, 0, 0], [1, 2]),
+        ([NAN, NAN, 0, 0, 0], []),  # the end of the warm-up is none
+        ([NAN, 0, 0, NAN, 0], [3, 4]),
         ([7, 7, 7], []),
         ([NAN, NAN], []),
         ([], []),

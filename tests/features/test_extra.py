@@ -211,7 +211,7 @@ def test_one_peek_far_back_in_a_long_history_is_caught():
     """Bar 3000 alone, thousands before those that are cut off evenly; no other future brings it about."""
     bars = worlds.bars("random_walk", "BTCUSDT", START, START + pd.Timedelta(hours=9000), 1)
     moved = np.diff(np.log(bars["close"]))
-    moved = np.where(np.abs(moved) < 2e-5, 1e-4, moved)
+    moved = np.where(np.abs(moved) < 1e-4, 2e-4, moved)
     moved[3000] = 0.0
     close = 100 * np.exp(np.concatenate([[0.0], np.cumsum(moved)]))
     calm = dict.fromkeys(("open", "high", "low", "close"), close) | {"volume": bars["volume"].to_numpy()}

@@ -49,6 +49,7 @@ def outstanding(values: Array, count: int, seed: int) -> NDArray[np.int64]:
     rare = known & (values != found[times.argmax()])
     changed = np.zeros(len(values), dtype=bool)
     changed[1:] = (values[1:] != values[:-1]) & (known[1:] | known[:-1])
+    changed[: known.argmax() + 1] = False  # the end of the warm-up
     rows = np.flatnonzero(rare | changed)
     if len(rows) <= count:
         return rows

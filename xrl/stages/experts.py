@@ -23,7 +23,7 @@ from xrl.features.scaling import Scaler
 from xrl.labels import folds
 from xrl.paths import Paths
 from xrl.stages.aside import aside, write_json
-from xrl.stages.expert_rows import alignment_rows, read_rows, split_tail
+from xrl.stages.expert_rows import alignment_rows, read_rows, signature, split_tail
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +56,7 @@ def run(config: Config, paths: Paths, fold: int, expert: str) -> None:
     write_expert(paths.expert(fold, expert), fitted, scaler, pd.concat(found, ignore_index=True))
     counts = {"learned": int(learned.sum()), "held": len(tail), "test": len(wanted["test"])}
     about = {"fold": fold, "expert": expert, "seed": config.experts.seed, "rows": counts, **report}
+    about |= {"learned": signature(source.labels, learned), "held": signature(source.labels, held)}
     write_json(paths.expert(fold, expert) / "report.json", {**about, "columns": list(source.names)})
     log.info("%d-%s: temperature %.2f, %.1f s", fold, expert, temperature, time.perf_counter() - started)
 

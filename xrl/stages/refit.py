@@ -31,7 +31,7 @@ from xrl.policy.exported import ExportedPolicy
 from xrl.policy.train import fit_policy
 from xrl.stages.agreement import Agreement, side_agreement
 from xrl.stages.aside import aside, write_json
-from xrl.stages.expert_rows import alignment_rows, read_rows
+from xrl.stages.expert_rows import alignment_rows, read_rows, signature
 from xrl.stages.experts import prediction_table, write_expert
 from xrl.stages.oof import KEYS, alignment_matrix, embeddings, read_predictions, test_rows
 from xrl.stages.policy_inputs import PolicyInputs, naive, read_policy_inputs
@@ -122,6 +122,7 @@ def _refit_expert(config: Config, paths: Paths, expert: str, laid: Sequence[Fold
     with aside(folder / "align.npz") as place:
         np.savez(place, allow_pickle=False, matrix=matrix)
     about = {"expert": expert, "seed": config.refit.seed, "epochs": epochs, "temperature": temperature}
+    about["learned"] = signature(source.labels, training)
     write_json(
         folder / "report.json",
         {**about, "rows": {"learned": int(training.sum())}, "columns": list(source.names)},
