@@ -24,7 +24,7 @@ BARS, HORIZON = 6000, 20
 
 @pytest.fixture
 def met_early(ten_hours):
-    """Ten hours, horizon two: bars 1, 4 and 8 meet a barrier within the next bar; bars 8, 9 have no horizon."""
+    """Ten hours, horizon two: bars 1, 4 and 8 meet a barrier within the next bar; 8 and 9 have no horizon."""
     early = np.isin(np.arange(10), [1, 4, 8])
     ends = ten_hours[columns.TIMESTAMP] + 2 * HOUR
     table = ten_hours.assign(
@@ -65,7 +65,7 @@ def test_nor_is_it_told_before_the_holdout_or_at_the_end_of_the_history(met_earl
 
 
 def at_edges(labels, known, reach):
-    """Share of HOLD among the bars of the last `reach` hours before many moments that `known` admits there."""
+    """Share of HOLD among the bars that `known` admits in the last `reach` hours before many moments."""
     edge = []
     called = classes(labels, Cuts(-UNTOUCHED, UNTOUCHED))
     for hours in range(500, BARS - 100, 50):

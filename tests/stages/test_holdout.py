@@ -88,7 +88,7 @@ def test_other_prices_in_the_holdout_change_no_byte_of_what_is_learned(config: C
 def test_opening_hands_out_the_outcomes_with_the_refits_classes(config: Config, paths: Paths) -> None:
     opened = open_holdout(config, paths, NOW, "the paper is written")
     own = pd.read_parquet(paths.holdout_labels)
-    assert len(own) == 2 * 15 * 24 == opened.opening.bars
+    assert len(own) == 2 * 15 * 24 == opened.entry.opening.bars
     assert own[c.TIMESTAMP].min() == HELD
     matured = own[own[c.SCORE].notna()]
     assert len(matured) == len(own) - 2 * config.labels.horizon_bars
@@ -97,24 +97,37 @@ def test_opening_hands_out_the_outcomes_with_the_refits_classes(config: Config, 
     assert json.loads(paths.holdout_opening.read_text())["hash"] == opened.entry.hash
 
 
-def test_every_opening_is_logged_and_the_second_is_told_of_the_first(config: Config, paths: Paths) -> None:
-    first = open_holdout(config, paths, NOW, "once")
-    second = open_holdout(config, paths, NOW, "twice")
-    assert first.entry.earlier == ()
-    assert second.entry.earlier == (first.opening,)
+def test_a_second_opening_is_refused_unless_it_is_meant_and_told_of_the_first(
+    config: Config, paths: Paths
+) -> None:
+    first = open_holdout(config, paths, NOW, "once").entry
+    before = paths.holdout_opening.read_bytes()
+    with pytest.raises(ConfigError, match="--again"):
+        open_holdout(config, paths, NOW, "twice")
+    assert paths.holdout_opening.read_bytes() == before
+    second = open_holdout(config, paths, NOW, "twice", again=True).entry
+    assert (first.earlier, second.earlier) == ((), (first.opening,))
     found, newest = openings.read(paths.holdout_log(config.market.name))
-    assert [opening.reason for opening in found] == ["once", "twice"]
-    assert newest == second.entry.hash
+    assert [(opening.reason, opening.again) for opening in found] == [("once", False), ("twice", True)]
+    assert newest == second.hash
+    assert json.loads(paths.holdout_opening.read_text())["again"] is True
     assert first.opening.data == second.opening.data
     assert (first.opening.start, first.opening.commit) == (HELD.isoformat(), None)
 
 
+def test_a_renamed_market_gets_no_fresh_holdout(config: Config, paths: Paths) -> None:
+    open_holdout(config, paths, NOW, "once")
+    renamed = config.model_copy(update={"market": config.market.model_copy(update={"name": "other"})})
+    with pytest.raises(ConfigError, match="opened before"):
+        open_holdout(renamed, paths, NOW, "a new name")
+
+
 def test_a_recipe_is_told_apart_and_the_data_recognised(config: Config, paths: Paths) -> None:
-    first = open_holdout(config, paths, NOW, "once").opening
+    first = open_holdout(config, paths, NOW, "once").entry.opening
     wider = config.labels.model_copy(update={"kind": "adaptive"})
     other = config.model_copy(update={"labels": wider})
     labels.run(other, paths)
-    second = open_holdout(other, paths, NOW, "another recipe").opening
+    second = open_holdout(other, paths, NOW, "another recipe", again=True).entry.opening
     assert second.recipe != first.recipe
     assert second.data == first.data
     assert (first.kind, second.kind) == ("normalised_percentile", "adaptive")
@@ -166,7 +179,9 @@ def test_the_commands_draw_open_and_tell(
     assert "split 1+2" in said("folds", "show", "--groups", "4", "--tested", "2")
     assert said("holdout", "log") == "never opened\n"
     assert "OPENED BEFORE" not in said("holdout", "open", "--reason", "once")
-    assert "!!! OPENED BEFORE (1)" in said("holdout", "open", "--reason", "twice")
+    refused = CliRunner().invoke(app, ["holdout", "open", "--reason", "twice"])
+    assert isinstance(refused.exception, ConfigError)
+    assert "!!! OPENED BEFORE (1)" in said("holdout", "open", "--reason", "twice", "--again")
     assert "2 openings, newest hash" in said("holdout", "log")
 
 

@@ -43,7 +43,7 @@ class Refit(NamedTuple):
 
 @dataclass(frozen=True)
 class Fold:
-    """One train and test span; times UTC, ends exclusive for test, inclusive for `horizon_end` in training."""
+    """One train and test span; times UTC, ends exclusive for test, inclusive for horizons in training."""
 
     index: int
     train_start: pd.Timestamp

@@ -16,7 +16,8 @@ import xrl
 from xrl import columns
 from xrl.config import Config
 from xrl.features import extra
-from xrl.labels import folds
+from xrl.labels import folds, holdout
+from xrl.labels.holdout import Span
 from xrl.paths import Paths
 
 #: Stage outputs whose bytes follow from code and market alone; hashes of trained ones stay in dvc.lock.
@@ -37,6 +38,7 @@ SECTIONS = (
 def lineage(config: Config, paths: Paths, bars: pd.DataFrame) -> dict[str, Any]:
     """The contents of `lineage.json`."""
     _, refit = folds.load(paths.folds)
+    held = folds.load_holdout(paths.folds)
     trained = int(folds.train_mask(pd.read_parquet(paths.labels), refit).sum())
     time = bars[columns.TIMESTAMP]
     return {
@@ -49,6 +51,7 @@ def lineage(config: Config, paths: Paths, bars: pd.DataFrame) -> dict[str, Any]:
         "functions": functions(config),
         "samples": trained,
         "trained_through": refit.train_end.isoformat(),
+        "holdout": None if held is None else _held(bars, held),
         "data": {
             "first": time.min().isoformat(),
             "last": time.max().isoformat(),
@@ -59,6 +62,15 @@ def lineage(config: Config, paths: Paths, bars: pd.DataFrame) -> dict[str, Any]:
             "policy": list(config.policy.seeds),
             "refit": config.refit.seed,
         },
+    }
+
+
+def _held(bars: pd.DataFrame, held: Span) -> dict[str, str]:
+    """The days that were held out, as the log of openings knows them."""
+    return {
+        "start": held.start.isoformat(),
+        "end": held.end.isoformat(),
+        "data": holdout.data_hash(bars, held),
     }
 
 
