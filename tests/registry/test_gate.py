@@ -295,14 +295,51 @@ def test_variants_of_the_candidate_and_trainings_of_its_own_recipe_are_no_new_tr
     assert judge(evidence(challenger=modest, tried=own), PARAMS) == judge(evidence(challenger=modest), PARAMS)
 
 
-def test_recipes_whose_returns_are_lost_count_as_different_tries() -> None:
+def test_recipes_whose_returns_are_lost_refuse_and_where_allowed_count_as_different_tries() -> None:
     modest = known(table=track(drift=0.00025))
-    lost = Tried({}, frozenset(f"recipe-{k}" for k in range(30)))
-    assert refused(evidence(challenger=modest, tried=lost)) == ["deflated_sharpe"]
+    names = frozenset(f"recipe-{k}" for k in range(30))
+    assert refused(evidence(challenger=modest, tried=Tried({}, names))) == ["lost_recipes", "deflated_sharpe"]
+    allowed = PARAMS.model_copy(update={"max_lost_recipes": 30})
+    assert refused(evidence(challenger=modest, tried=Tried({}, names)), allowed) == ["deflated_sharpe"]
+    one = evidence(tried=Tried({}, frozenset({"recipe-b"})))
+    [check] = judge(one, PARAMS).refusals
+    assert (check.name, check.figure, check.bound) == ("lost_recipes", 1.0, 0.0)
+    assert "gone from the tracking store (recipe-b): bring their runs back" in check.sentence()
+
+
+def test_runs_that_never_became_a_registration_count_as_tries_and_refuse_nothing_else() -> None:
+    modest = known(table=track(drift=0.00025))
+    strays = frozenset(f"run-{k}" for k in range(30))
+    assert refused(evidence(challenger=modest, tried=Tried({}, frozenset(), strays))) == ["deflated_sharpe"]
+    assert refused(evidence(tried=Tried({}, frozenset(), strays))) == []
+
+
+def test_the_candidates_own_recipe_is_not_lost_for_its_track_is_here() -> None:
+    assert refused(evidence(tried=Tried({}, frozenset({"recipe-a"})))) == []
+
+
+def test_a_registration_that_the_ledger_does_not_know_refuses_and_says_what_to_do() -> None:
+    tried = Tried({}, frozenset(), unentered=frozenset({"recipe-b", "recipe-c"}))
+    [check] = judge(evidence(tried=tried), PARAMS).refusals
+    assert (check.name, check.figure, check.bound) == ("ledger", 2.0, 0.0)
+    assert "does not know (recipe-b, recipe-c)" in check.sentence()
+    assert "xrl ledger adopt" in check.sentence()
+
+
+def test_a_ledger_that_cannot_be_read_refuses() -> None:
+    [check] = judge(evidence(tried=Tried({}, frozenset(), fault="line 3 was changed")), PARAMS).refusals
+    assert (check.name, check.figure, check.reason) == ("ledger", None, "line 3 was changed")
+
+
+def test_what_is_told_beside_a_decision_binds_nothing() -> None:
+    tried = Tried({}, frozenset(), notes=("1 of 2 lines were written afterwards",))
+    decision = judge(replace(evidence(tried=tried), notes=("!!! USED HOLDOUT",)), PARAMS)
+    assert decision.promote
+    assert decision.as_json()["notes"] == ["!!! USED HOLDOUT", "1 of 2 lines were written afterwards"]
 
 
 def test_trials_that_cannot_be_counted_refuse() -> None:
-    assert refused(evidence(tried=None)) == ["effective_trials", "deflated_sharpe"]
+    assert refused(evidence(tried=None)) == ["ledger", "effective_trials", "deflated_sharpe"]
 
 
 def test_luck_alone_is_not_promoted_even_on_the_first_try() -> None:

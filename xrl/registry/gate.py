@@ -30,7 +30,7 @@ DEFAULT_KIND: Final[LabelKind] = "normalised_percentile"
 
 #: What a decision does not rest on.
 NOT_JUDGED: Final = (
-    "unregistered trials: recipes never registered, or removed from the tracking store for good",
+    "unregistered trials: recipes never registered, or gone from ledger and tracking store alike",
     "checklist of the presets: needs the training curves of every fold",
 )
 #: What a recipe is: the sections that training and trading depend on, less the day they were trained.
@@ -63,6 +63,7 @@ class Evidence:
     has_ceiling: bool  # its market is the world whose optimal rule is known
     champion: Track | None
     tried: Tried | None  # all recipes of its model; None where that cannot be told
+    notes: tuple[str, ...] = ()  # what is known of its days besides, which binds nothing
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ class Decision:
     kind: Kind
     checks: tuple[Check, ...]
     not_judged: tuple[str, ...] = NOT_JUDGED
+    notes: tuple[str, ...] = ()
 
     @property
     def refusals(self) -> tuple[Check, ...]:
@@ -87,6 +89,7 @@ class Decision:
             "kind": self.kind,
             "checks": [check._asdict() for check in self.checks],
             "not_judged": list(self.not_judged),
+            "notes": list(self.notes),
         }
 
 
@@ -104,7 +107,8 @@ def judge(evidence: Evidence, params: GateParams) -> Decision:
     judged = tuple(check for check in found if check.name not in skipped)
     passed = all(check.passed for check in judged)
     unjudged = (*NOT_JUDGED, *(f"{name}: {why}" for name, why in skipped.items()))
-    return Decision(passed, already_champion=False, kind=kind, checks=judged, not_judged=unjudged)
+    notes = (*evidence.notes, *(evidence.tried.notes if evidence.tried else ()))
+    return Decision(passed, False, kind, judged, not_judged=unjudged, notes=notes)
 
 
 def _skipped(evidence: Evidence) -> dict[str, str]:
@@ -148,7 +152,7 @@ def _own_checks(evidence: Evidence, params: GateParams) -> list[Check]:
         checks.lightgbm(figures, params),
         checks.folds(figures, params),
         *checks.collapse(figures, _side_share(track), params),
-        *trials.deflated_sharpe(track, evidence.challenger.recipe, evidence.tried, params),
+        *trials.checks(track, evidence.challenger.recipe, evidence.tried, params),
         *_parity(evidence.parity, params),
         *alarms.null(figures, params),
         *alarms.alarms(figures, params),
