@@ -59,6 +59,7 @@ GOOD: dict[str, Any] = {
         "label_difference": 0.0,
         "scaler_difference": 0.0,
         "reaching_labels": 0,
+        "other_rows": 0,
     },
     "ceiling": None,
     "start": "2024-01-01T00:00:00+00:00",
