@@ -152,7 +152,7 @@ def inputs(bars: Mapping[str, NDArray[np.float64]] | pd.DataFrame, timestamps: o
         high=price[columns.HIGH] * scale,
         low=price[columns.LOW] * scale,
         close=price[columns.CLOSE] * scale,
-        volume=price[columns.VOLUME],
+        volume=price[columns.VOLUME].copy(),  # read-only arrays would have every loop compiled once more
         taker_buy_volume=_optional(bars, columns.TAKER_BUY_VOLUME, len(time)),
         funding_rate=_optional(bars, columns.FUNDING_RATE, len(time)),
         open_interest=_optional(bars, columns.OPEN_INTEREST, len(time)),

@@ -90,16 +90,16 @@ def _add_windows(x: Array, window: int, out: Array) -> None:
     one part for each bit of its length.
     """
     size, later, before = 1, window, x.shape[0] - out.shape[0]
-    part, doubled = x.copy(), np.empty(x.shape[0])
+    part = x
     while True:
         if window & size:
             later -= size  # bars of the window after this part of it
             _add(part[max(before - later, 0) :], out[max(later - before, 0) :])
         if later == 0:
             return
-        doubled[:] = part
+        doubled = part.copy()
         _add(part, doubled[size:])
-        part, doubled = doubled, part
+        part = doubled
         size *= 2
 
 
