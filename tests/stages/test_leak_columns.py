@@ -81,6 +81,11 @@ def test_one_peek_of_one_symbol_among_all_columns_is_named() -> None:
     assert found.worst.difference > 1.0
 
 
+def test_a_block_of_bars_that_is_not_closed_is_found() -> None:
+    found = stored(asked(own("own", "unclosed")), history(0), ("own",))
+    assert leak_columns.compare(found, []).worst.difference > 1.0
+
+
 def test_windows_of_all_columns_and_symbols_raise_no_doubt_where_nothing_leaks(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
