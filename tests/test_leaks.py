@@ -48,7 +48,7 @@ from xrl.paths import Paths
 from xrl.registry.alarms import alarms, null
 from xrl.sandbox import worlds
 from xrl.stages import features, labels, leak_columns
-from xrl.stages.leak_columns import Stored
+from xrl.stages.stored_columns import Stored
 
 CONFIG = load_config(Path(__file__).parents[1] / "params.yaml")
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT")

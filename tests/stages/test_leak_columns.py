@@ -12,7 +12,7 @@ from xrl.features import table
 from xrl.sandbox import worlds
 from xrl.stages import leak_columns
 from xrl.stages.features import build_all
-from xrl.stages.leak_columns import Stored
+from xrl.stages.stored_columns import Stored
 
 _BASE = load_config(Path(__file__).parents[2] / "params.yaml")
 START = pd.Timestamp("2025-01-01", tz="UTC")

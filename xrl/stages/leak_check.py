@@ -23,7 +23,7 @@ from xrl.evaluation import leaks
 from xrl.labels import folds, holdout
 from xrl.labels.history import history
 from xrl.paths import Paths
-from xrl.stages import leak_columns, leak_training
+from xrl.stages import leak_columns, leak_training, stored_columns
 from xrl.stages.expert_rows import read_rows
 from xrl.stages.labels import label_table
 
@@ -53,7 +53,7 @@ def figures(config: Config, paths: Paths, bars: pd.DataFrame) -> dict[str, Any]:
     """
     spec = json.loads(paths.feature_spec.read_bytes())
     prefixes = list(_prefixes(bars, spec["required_bars"]))
-    compared = leak_columns.compare(leak_columns.read(config, paths, bars), prefixes)
+    compared = leak_columns.compare(stored_columns.read(config, paths, bars), prefixes)
     found = {
         "difference": compared.worst.difference,
         "column": compared.worst.column,
