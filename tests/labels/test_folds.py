@@ -73,6 +73,7 @@ def test_the_refit_of_a_rolling_scheme_learns_from_its_last_days(label_params):
             columns.TIMESTAMP: time,
             columns.SCORE: np.arange(240.0),
             columns.LABEL_END: (time + 3 * HOUR).where(np.arange(240) < 238),
+            columns.HORIZON_END: (time + 3 * HOUR).where(np.arange(240) < 238),
         }
     )
     refit = folds.refit_span(labels, label_params(scheme="rolling", train_days=4))

@@ -29,10 +29,12 @@ BUNDLE_FOLDER: Final = "bundle"
 
 
 class RecordedRun(NamedTuple):
-    """A run in the tracking store, and the hash of the recipe that it trained, if it says so."""
+    """A run in the tracking store: the recipe that it trained, if it says so, and whether it is complete."""
 
     id: str
     recipe: str | None
+    digest: str | None  # of its bundle
+    finished: bool
 
 
 _P = ParamSpec("_P")
@@ -175,7 +177,7 @@ class Store:
             found += page
             token = page.token
             if not token:
-                return tuple(RecordedRun(str(run.info.run_id), run.data.tags.get("recipe")) for run in found)
+                return tuple(_recorded(run) for run in found)
 
     @_answered
     def track(self, run_id: str) -> pd.DataFrame | None:
@@ -191,6 +193,11 @@ class Store:
     def read_json(self, version: Version, name: str) -> Any:
         with tempfile.TemporaryDirectory() as aside:
             return json.loads(Path(self.client.download_artifacts(version.run_id, name, aside)).read_bytes())
+
+
+def _recorded(run: MlflowRun) -> RecordedRun:
+    tags, finished = run.data.tags, run.info.status == "FINISHED"
+    return RecordedRun(str(run.info.run_id), tags.get("recipe"), tags.get("digest"), finished)
 
 
 def _version(found: ModelVersion) -> Version:
