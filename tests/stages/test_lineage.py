@@ -15,9 +15,8 @@ from xrl.stages.lineage import functions, source_hash
 
 #: What a bundle is packed and replayed with: the stage `bundle` proves that it computes what training did.
 PACKING = (
-    *("xrl/registry/bundle.py", "xrl/serve/candles.py", "xrl/serve/forecast.py",
-    *("xrl/registry/bundle.py", "xrl/serve/candles.py", "xrl/serve/onnx_model.py", "xrl/serve/predictor.py"),
-    "xrl/serve/sources.py",
+    *("xrl/registry/bundle.py", "xrl/serve/candles.py", "xrl/serve/forecast.py", "xrl/serve/onnx_model.py"),
+    *("xrl/serve/predictor.py", "xrl/serve/sources.py"),
 )
 
 
