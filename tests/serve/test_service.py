@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import requests
 
-from tests.serve import servers, tiny
+from tests.serve import servers, tiny, tiny_forecast
 from tests.serve.test_context import ASKED
 from xrl import columns
 from xrl.registry.bundle import write_bundle
@@ -260,3 +260,26 @@ def test_a_model_that_reads_other_symbols_asks_for_them(stack: Stack, tmp_path: 
     assert [answer.status_code for answer in answers] == [200, 200]
     body["context"] = {"ETHUSDT": "no candles"}
     assert "context.ETHUSDT" in stack.post("predict", body).json()["error"]
+
+
+def test_a_model_with_a_forecast_confirms_signals(stack: Stack, tmp_path: Path) -> None:
+    asked = {**tiny_forecast.request(), "signal": "buy", "minimum_confidence": 0.0}
+    refused = stack.post("confirm", asked)
+    assert refused.status_code == 400
+    assert "brings no forecast" in refused.json()["error"]
+    assert stack.status()["confirm_bars"] is None
+    version = promoted(stack.store, tmp_path, {**tiny.files(), **tiny_forecast.files()})
+    eventually(lambda: stack.status()["version"] == version.number, 10)
+    assert (stack.status()["confirm_bars"], stack.status()["required_bars"]) == (671, tiny.REQUIRED_BARS)
+    found = stack.post("confirm", asked).json()
+    assert found["verdict"] == ("confirms" if found["direction"] == "up" else "contradicts")
+    assert found["matches_signal"] is (found["verdict"] == "confirms")
+    assert found["lineage"]["version"] == version.number
+    for pair in json.loads(tiny_forecast.files()["forecast.json"])["golden"]["pairs"]:
+        sent = {"symbol": pair["symbol"], "candles": pair["candles"], "signal": "sell"}
+        answer, expected = stack.post("confirm", sent).json(), pair["expected"]
+        assert answer["probability_up"] == pytest.approx(expected["up"], abs=1e-6)
+        assert answer["predicted_price"] == pytest.approx(expected["close"] * np.exp(expected["change"]))
+    short = stack.post("confirm", {**asked, **tiny.request()})
+    assert "671 candles are needed, received 442" in short.json()["error"]
+    assert "`signal`" in stack.post("confirm", {**asked, "signal": "hold"}).json()["error"]

@@ -24,7 +24,7 @@ from xrl.paths import Paths
 from xrl.registry.bundle import open_bundle
 from xrl.serve.predictor import load
 from xrl.serve.sources import Others
-from xrl.stages import bundle, features, golden, labels
+from xrl.stages import bundle, features, forecast, golden, labels
 from xrl.stages.expert_kinds import Expert, write_members
 from xrl.stages.expert_rows import read_rows
 
@@ -136,6 +136,7 @@ def finish(folder: Path, config: Config) -> Paths:
     write_refit(paths)
     write_track(paths, bars)
     write_reports(paths)
+    forecast.run(config, paths)  # switched off: it says so
     paths.dvc_lock.write_text("stages:\n  features:\n    outs: [{path: stages/features, md5: abc.dir}]\n")
     bundle.run(config, paths)
     return paths

@@ -136,7 +136,8 @@ class TestFiles:
     def test_the_folder_holds_what_the_next_stages_read(self, trained):
         folder = trained.expert(0, "indicator")
         networks = {"network_0.keras", "network_1.keras", "bases.npy"}
-        names = networks | {"scaler.json", "predictions.parquet", "report.json", "history.csv"}
+        pictures = {"training.png", "confusion.png", "reliability.png"}
+        names = networks | pictures | {"scaler.json", "predictions.parquet", "report.json", "history.csv"}
         assert {path.name for path in folder.iterdir()} == names
         report = json.loads((folder / "report.json").read_text())
         assert report["columns"] == ["flow", "both"]
@@ -149,7 +150,8 @@ class TestFiles:
 
     def test_the_boosted_expert_leaves_its_trees(self, trained):
         folder = trained.expert(0, "boosted")
-        names = {"bag_0.txt", "bag_1.txt", "scaler.json", "predictions.parquet", "report.json"}
+        pictures = {"confusion.png", "reliability.png"}
+        names = {"bag_0.txt", "bag_1.txt", "scaler.json", "predictions.parquet", "report.json"} | pictures
         assert {path.name for path in folder.iterdir()} == names
         table = oof.read_predictions(trained, 0, "boosted")
         odds = np.log(table["buy"] / table["sell"])

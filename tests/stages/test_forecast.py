@@ -13,6 +13,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from tests.serve import tiny
 from tests.stages import forecasted
 from xrl import columns as c
 from xrl.__main__ import app
@@ -23,6 +24,9 @@ from xrl.features.scaling import Scaler
 from xrl.labels import folds
 from xrl.labels.holdout import Span
 from xrl.paths import Paths
+from xrl.registry.bundle import write_bundle
+from xrl.serve import forecast as serve_forecast
+from xrl.serve.candles import Needs
 from xrl.stages import forecast
 from xrl.stages.forecast_rows import ForecastRows, forecast_rows, read_rows, split_tail
 
@@ -190,6 +194,12 @@ class TestFiles:
             assert expected["close"] == bars.close[-1]
             assert (up, right) == pytest.approx((expected["up"], expected["right"]), abs=1e-5)
             assert change * spec["change_scale"] == pytest.approx(expected["change"], abs=1e-6)
+
+    def test_the_server_says_what_training_said(self, trained, tmp_path):
+        """The bundle's own golden pairs, through the server's own path."""
+        files = {**tiny.files(), **forecast.bundle_files(trained)}
+        served = serve_forecast.read(write_bundle(tmp_path / "bundle", files))
+        assert served.replayed(Needs(("BTCUSDT", "SOLUSDT"), 1, 3_600_000)) < 1e-5
 
     def test_requests_end_at_different_hours_of_a_bar(self, trained):
         spec = json.loads(trained.forecast_file("forecast.json").read_text())

@@ -17,7 +17,7 @@ from xrl.labels.classes import classes
 from xrl.paths import Paths
 from xrl.registry.bundle import open_bundle
 from xrl.serve.predictor import load
-from xrl.stages import backtest, bundle, experts, oof, policy, refit
+from xrl.stages import backtest, bundle, experts, forecast, oof, policy, refit
 from xrl.stages.expert_rows import read_rows
 
 pytestmark = pytest.mark.slow
@@ -56,7 +56,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Walked:
     for fold in walked.config.labels.folds:
         for expert in walked.config.oof.committee:
             experts.run(*walked, fold=fold, expert=expert)
-    for stage in (oof, policy, backtest, refit, bundle):
+    for stage in (oof, policy, backtest, refit, forecast, bundle):
         stage.run(*walked)
     return walked
 

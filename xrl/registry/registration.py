@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+import pandas as pd
 import yaml
 
 from xrl.config import Config
@@ -72,6 +73,7 @@ def register(config: Config, paths: Paths, store: Store) -> Registration:
         metrics=bundle.json("metrics.json"),
         tags=tags,
         artifacts=_artifacts(paths),
+        curves=_curves(paths),
     )
     run_id = log_run(store.client, store.url, run)
     now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -103,11 +105,30 @@ def _tags(config: Config, paths: Paths, bundle: Bundle) -> dict[str, str]:
     }
 
 
+def _curves(paths: Paths) -> dict[str, dict[int, float]]:
+    """`training/FOLD-EXPERT/MEMBER-SEED/FIGURE` -> epoch -> value, of every network's history."""
+    found: dict[str, dict[int, float]] = {}
+    for path in sorted(paths.stages.glob("experts/*/history.csv")):
+        for (member, seed), own in pd.read_csv(path).groupby(["member", "seed"]):
+            figures = own.drop(columns=["member", "seed"]).set_index("epoch")
+            for name in figures.columns.difference(_counts(figures.columns)):
+                key = f"training/{path.parent.name}/{member}-{seed}/{name}"
+                found[key] = {int(epoch): float(value) for epoch, value in figures[name].items()}
+    return found
+
+
+def _counts(names: pd.Index) -> list[str]:
+    """Confusion counts stay in the history's file: nine curves a network that nobody compares."""
+    return [name for name in names if name.startswith("confusion_")]
+
+
 def _artifacts(paths: Paths) -> dict[str, Path]:
     """Folder of the run -> what lies there; reports of stages that left one."""
     found: dict[str, Path] = {BUNDLE_FOLDER: paths.bundle}
     if paths.plots.is_dir():
         found["plots"] = paths.plots
+    for picture in sorted(paths.stages.glob("experts/*/*.png")):
+        found[f"experts/{picture.parent.name}/{picture.stem}"] = picture
     for report in sorted(paths.stages.glob("**/report.json")):
         found[f"reports/{report.parent.relative_to(paths.stages)}"] = report
     return found

@@ -1,7 +1,8 @@
 """Stage `experts`: one expert trained on one fold, predicting that fold's test bars and the alignment bars.
 
 Reads stages/{snapshot,features,labels}. Writes stages/experts/FOLD-EXPERT/{network_N.keras, bases.npy and
-history.csv, or bag_N.txt; scaler.json, predictions.parquet, report.json}, each aside and renamed.
+history.csv, or bag_N.txt; scaler.json, predictions.parquet, report.json; training.png (networks),
+confusion.png, reliability.png}, each aside and renamed.
 """
 
 import logging
@@ -22,6 +23,7 @@ from xrl.experts.answers import Said
 from xrl.features.scaling import Scaler
 from xrl.labels import folds
 from xrl.paths import Paths
+from xrl.stages import expert_pictures
 from xrl.stages.aside import aside, write_json
 from xrl.stages.expert_kinds import Bars, Expert, ask, fit_expert, rows_answered, write_members
 from xrl.stages.expert_rows import alignment_rows, read_rows, signature, split_tail
@@ -65,6 +67,9 @@ def run(config: Config, paths: Paths, fold: int, expert: str, watch: "Watch | No
         for role, at in wanted.items()
     ]
     write_expert(paths.expert(fold, expert), trained, scaler, pd.concat(found, ignore_index=True))
+    probabilities = calibration.apply(looked_at.probabilities, temperature)
+    place = paths.expert(fold, expert)
+    expert_pictures.draw(place, f"{fold}-{expert}", trained.history, probabilities, rows.label[tail])
     counts = {"learned": int(learned.sum()), "held": len(tail), "test": len(wanted["test"])}
     about = {"fold": fold, "expert": expert, "members": trained.about, "rows": counts, **report}
     about["uncertainty"] = float(looked_at.uncertainty.mean())
