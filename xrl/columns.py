@@ -48,6 +48,7 @@ FORWARD_RETURN: Final = "forward_return"  # log(close at label_end / close_t); o
 VOLATILITY: Final = "volatility"  # standard deviation of the h-bar log return, as known at close t
 SCORE: Final = "score"  # what a fold's cut-offs divide into classes; most kinds: forward_return / volatility
 LABEL_END: Final = "label_end"  # when the label becomes known: the close of bar t+h or of a touched barrier
+HORIZON_END: Final = "horizon_end"  # when it is known at the latest, whatever comes: the close of bar t+h
 LABEL: Final = "label"
 SELL, HOLD, BUY = 0, 1, 2
 UNKNOWN: Final = -1  # class of a bar whose outcome is not known
