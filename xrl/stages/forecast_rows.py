@@ -30,8 +30,8 @@ class ForecastRows:
         series: (n, 7) of `longbars`, one symbol's bars after another's.
         ends: (m,) row of `series` that ends each window.
         table: (m,) symbol, timestamp (open of the window's newest bar), close, forward_return (log return of
-            the bar after it, NaN where unknown), score (the same), label_end and horizon_end (close of the bar
-            after it).
+            the bar after it, NaN where unknown), score (the same), label_end and horizon_end (close of that
+            bar).
     """
 
     series: NDArray[np.float64]
