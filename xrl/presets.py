@@ -28,6 +28,7 @@ class Network(_Part):
     residual: bool = True
     stem: bool = True  # a linear path of the newest bar beside the memory
     dropout: float = Field(default=0.4, ge=0, lt=1)
+    dropout_mask: Literal["bar", "window"] = "bar"  # drawn anew for each bar, or once for a whole window
     input_dropout: float = Field(default=0.2, ge=0, lt=1)
 
     @model_validator(mode="after")
@@ -151,6 +152,8 @@ def _production(
             min_learning_rate=1e-6,
             weight_decay=decay,
             warmup_epochs=5,
+            positions="last",
+            hop=1,  # every bar is a sample, as in the sources: hopped windows would leave one batch an epoch
             average_epochs=1,
             patience=more.get("patience", 15),
             validation_bars=10_000,

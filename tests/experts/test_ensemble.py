@@ -1,6 +1,6 @@
 """Several networks as one expert, on a table whose first column decides the class."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnxruntime
@@ -125,3 +125,29 @@ def test_one_graph_answers_for_networks_of_two_kinds(networks, rows, tmp_path):
     with pytest.raises(ExportError, match="must read the same window and columns"):
         other = build_expert(5, WINDOW, RECIPES[0].network).last
         to_onnx([pair.models[0], other], path, 1.0, None)
+
+
+class Interrupted(Exception):
+    """Whoever watches has had enough."""
+
+
+def test_an_interrupted_ensemble_goes_on_in_the_network_it_was_in(networks, rows, tmp_path):
+    told: list[float] = []
+
+    def stop_at_the_second(figures: Mapping[str, float], _: int) -> None:
+        told.append(figures["epoch"])
+        if len(told) == 2:
+            raise Interrupted
+
+    def count(figures: Mapping[str, float], _: int) -> None:
+        told.append(figures["epoch"])
+
+    again = (rows, MASK, NONE, RECIPES[:1], (0, 1), WINDOW)
+    with pytest.raises(Interrupted):
+        ensemble.fit(*again, folder=tmp_path, watch=stop_at_the_second)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0-0"]  # the second had not saved an epoch
+    found = ensemble.fit(*again, folder=tmp_path, watch=count)
+    assert len(told) == 3  # the first network is restored, only the second is trained
+    for own, whole in zip(found, networks[:2]):
+        for one, other in zip(own.fitted.model.get_weights(), whole.fitted.model.get_weights()):
+            np.testing.assert_array_equal(one, other)

@@ -30,7 +30,8 @@ class ForecastRows:
         series: (n, 7) of `longbars`, one symbol's bars after another's.
         ends: (m,) row of `series` that ends each window.
         table: (m,) symbol, timestamp (open of the window's newest bar), close, forward_return (log return of
-            the bar after it, NaN where unknown), score (the same), label_end (close of the bar after it).
+            the bar after it, NaN where unknown), score (the same), label_end and horizon_end (close of that
+            bar).
     """
 
     series: NDArray[np.float64]
@@ -115,5 +116,6 @@ def _labelled(symbol: str, bars: LongBars, ends: NDArray[np.int64]) -> pd.DataFr
             columns.FORWARD_RETURN: outcome,
             columns.SCORE: outcome,
             columns.LABEL_END: label_end.where(follows),
+            columns.HORIZON_END: label_end.where(follows),
         }
     )

@@ -21,7 +21,7 @@ from xrl.study import page
 from xrl.study.cells import cells_of, is_stale, spent, trials
 from xrl.study.figures import RIVAL, figures
 from xrl.study.question import Question
-from xrl.study.roster import ALL, Entrant
+from xrl.study.roster import ALL, BLENDS, Entrant
 from xrl.study.tracks import Tracks, tracks
 from xrl.study.trading import Traded, traded
 
@@ -58,7 +58,7 @@ def tell(root: Path, asked: Sequence[tuple[Question, tuple[Entrant, ...]]], seed
         earned = traded(question, judged) if len(question.laid) > 1 else None
         found["labels"][question.name] = {
             "about": _about(question, judged.rows),
-            "marked": [one.name for one in entrants if _is_cut(one, question, seeds)],
+            "marked": _marked(entrants, question, seeds),
             "models": figures(judged, params.bootstrap, params.bootstrap_seed),
             "exponents": json.loads(json.dumps(judged.exponents)),
             "trading": None if earned is None else earned.figures,
@@ -76,6 +76,15 @@ def _cost(root: Path, question: Question, entrants: Sequence[Entrant]) -> dict[s
     wanted = (cell.path(root, question) for one in entrants for cell in cells_of(one, question))
     paths = [path for path in wanted if path.is_file()]
     return {"cpu_seconds": spent(paths), "cells": len(paths), "stale": sum(map(is_stale, paths))}
+
+
+def _marked(entrants: Sequence[Entrant], question: Question, seeds: int) -> list[str]:
+    """Those that have fewer seeds or folds than the others, and the blends that such a one is part of."""
+    found = [one.name for one in entrants if _is_cut(one, question, seeds)]
+    for name, blend in BLENDS.items():  # a blend comes after those that it is made of
+        if any(member in found for member in blend.members):
+            found.append(name)
+    return found
 
 
 def _is_cut(entrant: Entrant, question: Question, seeds: int) -> bool:
