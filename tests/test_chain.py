@@ -1,6 +1,7 @@
 """A chained log: what was written is read back, what was touched is found."""
 
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -50,12 +51,36 @@ def test_a_line_that_is_refused_leaves_the_log_as_it_was(log: Path) -> None:
     def refuse(before: tuple[chain.Link, ...]) -> dict[str, object]:
         raise DataError(f"there are {len(before)} already")
 
+    with pytest.raises(DataError, match="there are 0 already"):
+        chain.append(log, refuse)
+    assert not log.exists()
     written(log, "one")
     before = log.read_bytes()
     with pytest.raises(DataError, match="there are 1 already"):
         chain.append(log, refuse)
     assert log.read_bytes() == before
     written(log, "two")  # and the lock is free
+
+
+def test_while_one_log_is_written_no_other_of_its_folder_is(log: Path) -> None:
+    """Whoever looks through all logs of a folder before writing sees what the one before has written."""
+    other = log.with_name("other.jsonl")
+    done = threading.Event()
+
+    def write_other() -> None:
+        written(other, "two")
+        done.set()
+
+    def tell(before: tuple[chain.Link, ...]) -> dict[str, object]:
+        thread.start()
+        assert not done.wait(0.3)
+        assert not other.exists()
+        return {"word": "one"}
+
+    thread = threading.Thread(target=write_other)
+    chain.append(log, tell)
+    thread.join(timeout=30)
+    assert done.is_set()
 
 
 @pytest.mark.parametrize("damage", ["changed", "left out", "swapped", "no JSON", "no chain", "torn"])

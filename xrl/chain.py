@@ -53,22 +53,23 @@ def append(path: Path, tell: Callable[[tuple[Link, ...]], Mapping[str, Any]]) ->
 
     Args:
         path: of the log; its folder is made.
-        tell: what the new line says, given all lines before it; nobody else writes meanwhile. What it raises
-            leaves the log as it was.
+        tell: what the new line says, given all lines before it. Nobody else writes to a log of the folder
+            meanwhile. What it raises leaves the log as it was, or unmade.
 
     Raises:
         DataError: the log is damaged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as log:
-        fcntl.flock(log, fcntl.LOCK_EX)
+    with (path.parent / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         before = read(path)
         told = dict(tell(before))
         record = {**told, "previous": before[-1].hash if before else FIRST}
         record["hash"] = _hash(record)
-        log.write(_canonical(record) + "\n")
-        log.flush()
-        os.fsync(log.fileno())
+        with path.open("a") as log:
+            log.write(_canonical(record) + "\n")
+            log.flush()
+            os.fsync(log.fileno())
     return Link(told, record["hash"])
 
 

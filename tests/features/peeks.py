@@ -27,6 +27,37 @@ def mixed(bars, k=1):
     return np.nan_to_num(_log_return(bars)) * 100 + 0.01 * peek(bars, k=k)
 
 
+def middle(bars, width=0.01):
+    """Where a bar closes between its low and its high; within `width` of the middle the next sign."""
+    spread = bars["high"] - bars["low"]
+    position = (bars["close"] - bars["low"]) / np.where(spread > 0, spread, 1.0)
+    ahead = np.append(np.sign(np.diff(bars["close"])), 0.0)
+    return np.where(np.abs(position - 0.5) < width, 0.5 + width * ahead, position)
+
+
+def filled(bars, how="bfill"):
+    """A statistic that is unknown on a few hours, and filled from the next that is known."""
+    found = pd.Series(bars["taker_buy_volume"] / bars["volume"])
+    return (found.bfill() if how == "bfill" else found.interpolate()).to_numpy()
+
+
+def carried(bars):
+    """The same, filled from the last that was known: honest, for gaps of an hour."""
+    return pd.Series(bars["taker_buy_volume"] / bars["volume"]).ffill(limit=1).to_numpy()
+
+
+def settling(bars):
+    """A mean of some 20 bars that a window of 220 gives to 1e-9, and a leap before that not quite."""
+    volume = bars["volume"]
+    return volume / pd.Series(volume).ewm(span=20).mean().to_numpy()
+
+
+def far(bars):
+    """How far the close lies above its mean so far, which never settles; and, after a leap, the leaps to come
+    more than a day later."""
+    return since_start(bars) + 0.1 * leap(bars) * np.sign(np.roll(_log_return(bars), -40))
+
+
 def once(bars):
     """1 at the largest rise of the whole of what is given, if it is one, and never else."""
     moved = np.nan_to_num(_log_return(bars))

@@ -200,6 +200,39 @@ def test_a_column_that_rarely_peeks_is_caught_every_time(name, params, k, histor
             trial.check(rare(name, **params, k=k), bars, bars["timestamp"])
 
 
+@pytest.mark.parametrize("width", [0.001, 0.0025])
+def test_a_column_of_ordinary_numbers_that_peeks_on_one_bar_in_hundreds_is_caught_every_time(
+    width, histories
+):
+    declared = {**OWN, "inputs": ["close", "high", "low"], "function": "tests.features.peeks:middle"}
+    for bars in histories:
+        position = (bars["close"] - bars["low"]) / (bars["high"] - bars["low"])
+        if not (np.abs(position[2:-1] - 0.5) < width).any():
+            continue
+        with pytest.raises(DataError, match="sees later bars"):
+            trial.check(made({**declared, "params": {"width": width}}), bars, bars["timestamp"])
+
+
+@pytest.mark.parametrize("how", ["bfill", "interpolate"])
+def test_a_gap_filled_from_behind_is_caught_every_time_and_one_filled_from_before_passes(how, histories):
+    """One hour of taker volume is unknown, anywhere in the history."""
+    declared = {**OWN, "inputs": ["taker_buy_volume", "volume"]}
+    for seed, bars in enumerate(histories):
+        row = int(np.random.default_rng(seed).integers(5, len(bars) - 5))
+        gap = bars.assign(taker_buy_volume=bars["taker_buy_volume"].where(bars.index != row))
+        with pytest.raises(DataError, match="sees later bars"):
+            filled = made({**declared, "function": "tests.features.peeks:filled", "params": {"how": how}})
+            trial.check(filled, gap, gap["timestamp"])
+        if seed % 8 == 0:
+            trial.check(made({**declared, "function": "tests.features.peeks:carried"}), gap, gap["timestamp"])
+
+
+def test_an_average_with_the_window_that_is_advised_passes(histories):
+    declared = {**OWN, "inputs": ["volume"], "window": 260, "function": "tests.features.peeks:settling"}
+    for bars in histories[:4]:
+        trial.check(made(declared), bars, bars["timestamp"])
+
+
 @pytest.mark.parametrize("name", ["once", "unclosed"])
 def test_a_column_that_is_constant_but_once_and_an_unclosed_bar_are_caught_every_time(name, histories):
     for bars in histories:
@@ -223,10 +256,10 @@ def test_one_peek_far_back_in_a_long_history_is_caught():
 @pytest.mark.parametrize("name", ["leap", "still"])
 def test_a_rare_column_that_does_not_peek_passes_every_time(name, histories):
     found = 0.0
-    for bars in histories:
+    for bars in histories[::3]:
         trial.check(rare(name), bars, bars["timestamp"])
         found += np.nansum(extra.values_of(rare(name)[0], bars, inputs(bars, bars["timestamp"])))
-    assert found > 100
+    assert found > 30
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,15 @@ def test_an_embargo_shorter_than_the_horizon_is_refused(label_params):
         folds.walk_forward(START, START + 100 * HOUR, HOUR, label_params(embargo_bars=1))
 
 
+def test_an_embargo_as_long_as_a_test_span_is_refused(label_params):
+    """Of test spans of 30 bars nothing would be known when the next begins."""
+    span = START, START + 100 * HOUR, HOUR
+    with pytest.raises(ConfigError, match=r"`labels\.embargo_bars` must be below .* received 30 >= 30"):
+        folds.walk_forward(*span, label_params(embargo_bars=30))
+    first, second = folds.walk_forward(*span, label_params(embargo_bars=29))
+    assert second.train_end == first.test_start + HOUR  # one bar of the fold before is known by then
+
+
 def test_a_history_too_short_for_its_folds_says_so(label_params):
     with pytest.raises(ConfigError, match="too short for 2 folds"):
         folds.walk_forward(START, START + 20 * HOUR, HOUR, label_params())

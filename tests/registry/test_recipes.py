@@ -16,7 +16,7 @@ from xrl.errors import BundleError, ConfigError, DataError
 from xrl.paths import Paths
 from xrl.registry import ledger
 from xrl.registry.adoption import adopt
-from xrl.registry.bundle import canonical_json, write_bundle
+from xrl.registry.bundle import REQUIRED, Bundle, canonical_json, write_bundle
 from xrl.registry.comparison import daily_series
 from xrl.registry.evidence import track_of
 from xrl.registry.gate import Decision
@@ -45,23 +45,27 @@ def path(shared: Paths) -> Path:
     return shared.ledger(NAME)
 
 
-def recorded(store: Store, folder: Path, recipe: str, table: pd.DataFrame | None = None) -> Version:
-    """A version whose run holds a track alone, entered in the ledger beside the database."""
-    folder.mkdir()
+def sealed(folder: Path, table: pd.DataFrame | None) -> Bundle:
+    """A bundle whose track is `table`, or nothing that can be read; its other files are empty."""
+    content = io.BytesIO()
     if table is not None:
-        table.to_parquet(folder / "track.parquet", index=False)
-    tags = {"recipe": recipe, "digest": folder.name}
+        table.to_parquet(content, index=False)
+    return write_bundle(folder, {**dict.fromkeys(REQUIRED, b""), "track.parquet": content.getvalue()})
+
+
+def recorded(store: Store, folder: Path, recipe: str, table: pd.DataFrame | None = None) -> Version:
+    """A version whose run holds a bundle with this track, entered in the ledger beside the database."""
+    bundle = sealed(folder, table)
+    tags = {"recipe": recipe, "digest": bundle.digest}
     run = log_run(store.client, store.url, Run(NAME, "test", {}, {}, tags, {"bundle": folder}))
-    entry = Registered("2026-01-01T00:00:00+00:00", NAME, recipe, folder.name, run)
+    entry = Registered("2026-01-01T00:00:00+00:00", NAME, recipe, bundle.digest, run)
     line = ledger.enter(Paths(folder.parent).ledger(NAME), entry)
     return store.create(NAME, run, {**tags, ledger.TAG: line.hash})
 
 
 def stray(store: Store, folder: Path, table: pd.DataFrame | None = None, **tags: str) -> str:
     """A run that somebody recorded and nobody registered."""
-    folder.mkdir()
-    if table is not None:
-        table.to_parquet(folder / "track.parquet", index=False)
+    sealed(folder, table)
     return log_run(store.client, store.url, Run(NAME, "test", {}, {}, tags, {"bundle": folder}))
 
 
@@ -163,9 +167,23 @@ def test_runs_that_nobody_registered_count_as_tries_of_their_own(
     failed = stray(store, tmp_path / "failed", recipe="recipe-f")
     store.client.set_terminated(failed, status="FAILED")
     found = tried(store, recorded(store, tmp_path / "c", "recipe-c", track()), path)
-    assert set(found.returns) == {silent}
-    assert found.strays == {empty, "recipe-f"}
+    assert not found.returns
+    assert found.strays == {silent, empty, "recipe-f"}
     assert not found.unentered
+
+
+def test_what_a_recipe_earned_is_told_by_its_registered_bundle_alone(
+    store: Store, tmp_path: Path, path: Path
+) -> None:
+    """A later run of the same name, or another track put into the registered one, says nothing."""
+    old = recorded(store, tmp_path / "old", "recipe-a", track(seed=1))
+    candidate = recorded(store, tmp_path / "candidate", "recipe-b", track(seed=2))
+    stray(store, tmp_path / "stray", track(seed=2), recipe="recipe-a", digest=candidate.digest)
+    found = tried(store, candidate, path)
+    pd.testing.assert_series_equal(found.returns["recipe-a"], daily_series(track(seed=1)))
+    assert not found.strays and not found.unentered
+    track(seed=2).to_parquet(file_of(store, old, "track.parquet"), index=False)
+    assert "recipe-a" in tried(store, candidate, path).lost
 
 
 def test_without_any_record_the_trials_are_unknown(store: Store, path: Path) -> None:

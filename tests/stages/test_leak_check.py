@@ -166,6 +166,24 @@ def test_an_outcome_that_only_the_holdout_tells_is_found(copied: Paths) -> None:
     assert training(copied, config)["reaching_labels"] == 1
 
 
+def test_a_label_reaches_as_far_as_its_horizon_though_it_was_met_early(copied: Paths) -> None:
+    """Labels that are known an hour later, and one outcome of before the holdout met early."""
+    config = relabelled(copied, holdout_days=15)
+    table = pd.read_parquet(copied.labels)
+    early = table[c.TIMESTAMP] + pd.Timedelta(hours=1)
+    table[c.LABEL_END] = table[c.LABEL_END].where(table[c.LABEL_END].isna(), early)
+    table.to_parquet(copied.labels, index=False)
+    laid = json.loads(copied.folds.read_text())
+    laid["folds"][3]["train_end"] = laid["folds"][3]["test_start"]
+    copied.folds.write_text(json.dumps(laid))
+    reaching = 2 * len(SYMBOLS) * config.labels.embargo_bars  # two experts
+    assert training(copied, config)["reaching_labels"] == reaching
+    last = int(table[c.SCORE].last_valid_index()) + 1  # the first that is sealed, met early
+    table.loc[last, [c.SCORE, c.LABEL_END]] = 0.0, early[last]
+    table.to_parquet(copied.labels, index=False)
+    assert training(copied, config)["reaching_labels"] == reaching + 1
+
+
 def test_an_expert_that_learned_from_a_random_split_is_found(copied: Paths) -> None:
     rows = read_rows(copied, "pattern")
     scattered = np.random.default_rng(0).random(len(rows.labels)) < 0.5

@@ -3,8 +3,9 @@
 Enters: declarations and one symbol's bars. Leaves: nothing, or an error that says what to declare instead.
 A column that sees later bars is a leak, one that needs more bars than it says answers otherwise in the server
 than in training, and one that moves with the currency drifts out of its scale. Each is tried before anything
-is trained on it: the newest bars are cut off at even distances and there continued by another future, and the
-whole history is cut off around the bars that the column itself singles out (`cuts`).
+is trained on it: the newest bars are cut off at even distances and there continued by another future, the
+whole history is cut off around the bars that the column itself singles out (`cuts`), and every bar is made to
+be followed by other bars (`futures`), so that a column which looks ahead on a single bar gives itself away.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from xrl import columns
 from xrl.config import ExtraFeature
 from xrl.errors import DataError
+from xrl.features import futures
 from xrl.features.cuts import cuts
 from xrl.features.extra import Bars, features, is_optional, values_of
 from xrl.features.inputs import inputs
@@ -33,8 +35,10 @@ _OUTSTANDING: Final = 48
 _SEED: Final = 0
 #: Values before a cut that are compared, and bars after it that another future replaces.
 _NEAR: Final = 32
-#: Largest difference between two computations of one value, in deviations of the column.
-_TOLERANCE: Final = 1e-9
+#: Bars evaluated, at most, to try every bar of a function: some 25,000 of a window of 500. An indicator of
+#: `ta` runs in Python loops; of one with a long window the newest bars alone are tried.
+_EVALUATED: Final = 40_000_000
+_EVALUATED_TA: Final = 2_000_000
 _LATER: Final = ("it sees later bars", "compute a bar from those up to it")
 _ABSOLUTE: Final = (
     "it is an absolute price or amount",
@@ -72,10 +76,22 @@ def check(extra: Sequence[ExtraFeature], bars: Bars, timestamps: object) -> None
         DataError: a value sees later bars, needs more bars than `window`, is unknown after `warmup`, or moves
             with the currency; the feature, where, and what to declare instead.
     """
-    whole = {name: np.array(bars[name], dtype=np.float64) for name in columns.BAR[1:] if name in bars}
-    timestamp = inputs(bars, timestamps).timestamp
     for one in extra:
-        _Trial(one, whole, timestamp, features([one])[0].window).judge()
+        _trial(one, bars, timestamps).judge()
+
+
+def seen(one: ExtraFeature, bars: Bars, timestamps: object) -> futures.Move | None:
+    """A value of the column `one` that moves when other bars follow it, None where none does.
+
+    Every bar is tried, of long histories the newest that can be for `_EVALUATED` bars; see `futures` for what
+    is certain by that. Arguments as in `check`.
+    """
+    return _trial(one, bars, timestamps).seen()
+
+
+def _trial(one: ExtraFeature, bars: Bars, timestamps: object) -> "_Trial":
+    whole = {name: np.array(bars[name], dtype=np.float64) for name in columns.BAR[1:] if name in bars}
+    return _Trial(one, whole, inputs(bars, timestamps).timestamp, features([one])[0].window)
 
 
 @dataclass(frozen=True)
@@ -104,6 +120,20 @@ class _Trial:
         self.evenly()
         for end in np.unique(np.maximum(cuts(self.whole, _OUTSTANDING, _SEED), self.window)):
             self.around(int(end))
+        move = self.seen()
+        if move is not None:
+            wrong, remedy = _LATER
+            raise self.fails(f"{wrong}: {move.by:.2g} deviations apart", remedy, move.row)
+
+    def seen(self) -> futures.Move | None:
+        """A value that moves when other bars follow it."""
+        if len(self.whole) <= self.window:
+            return None
+        room = self.window + futures.BLOCK
+        evaluated = _EVALUATED if self.one.ta is None else _EVALUATED_TA
+        tried = max(evaluated // (room * len(futures.FUTURES)), 2 * room)
+        first = max(len(self.whole) - tried, 0)
+        return futures.seen(futures.Asked(self.values, self.bars, self.window, first, self.deviation))
 
     def known(self) -> None:
         """No value is missing after the warm-up."""
@@ -137,7 +167,8 @@ class _Trial:
         """The history up to `end`: a window is enough to tell, the whole of it to tell why."""
         first = max(end - self.window - _NEAR, 0)
         known = self.whole[first + self.window - 1 if first else 0 : end]
-        if self.apart(known, self.values(self.bars, first, end)[-len(known) :]).max() > _TOLERANCE:
+        windowed = self.values(self.bars, first, end)[-len(known) :]
+        if futures.apart(known, windowed, self.deviation).max() > futures.TOLERANCE:
             self.same(self.whole[:end], self.values(self.bars, 0, end), 0, _LATER)
             self.long_enough(known, end, len(known))
 
@@ -152,17 +183,10 @@ class _Trial:
         part = {name: values[first:end] for name, values in bars.items()}
         return values_of(self.one, part, inputs(part, self.timestamp[first:end]))
 
-    def apart(self, expected: Array, found: Array) -> Array:
-        """How far the values lie apart, in deviations of the column; unknown on both sides is not at all."""
-        equal = (found == expected) | (np.isnan(found) & np.isnan(expected))
-        with np.errstate(invalid="ignore"):
-            gap = np.nan_to_num(np.abs(found - expected), nan=np.inf)
-        return np.where(equal, 0.0, gap) / self.deviation
-
     def same(self, expected: Array, found: Array, first: int, blame: tuple[str, str]) -> None:
         """Whether `found` are the values expected from row `first` on, to 1e-9 of the column's deviation."""
-        apart = self.apart(expected, found)
-        if apart.max() > _TOLERANCE:
+        apart = futures.apart(expected, found, self.deviation)
+        if apart.max() > futures.TOLERANCE:
             wrong, remedy = blame
             at = first + int(apart.argmax())
             raise self.fails(f"{wrong}: {apart.max():.2g} deviations apart", remedy, at)

@@ -83,7 +83,8 @@ def walk_forward(
     """Folds over the history [start, end), cut-offs not yet fitted; arguments as in `test_edges`.
 
     Raises:
-        ConfigError: the embargo is shorter than the horizon, or a span is too short to train or test on.
+        ConfigError: the embargo is shorter than the horizon or as long as a test span, or a span is too short
+            to train or test on.
     """
     if params.embargo_bars < params.horizon_bars:
         raise ConfigError(
@@ -130,6 +131,12 @@ def _check_lengths(
             f"first would train on {max(training, 0)} bars, the shortest test span has {shortest}, horizon "
             f"{params.horizon_bars}, holdout {params.holdout_days} days. Pull more days (`snapshot.days`) or "
             "use fewer `labels.folds`."
+        )
+    if shortest <= params.embargo_bars:
+        raise ConfigError(
+            "`labels.embargo_bars` must be below the shortest test span, or nothing of a fold is known when "
+            f"the next begins; received {params.embargo_bars} >= {shortest}. Lower it towards "
+            f"{params.horizon_bars}, use fewer `labels.folds` or pull more days (`snapshot.days`)."
         )
 
 

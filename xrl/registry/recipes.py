@@ -15,7 +15,7 @@ import pandas as pd
 from xrl.errors import DataError
 from xrl.registry import ledger
 from xrl.registry.comparison import daily_series, flaw
-from xrl.registry.ledger import Line
+from xrl.registry.ledger import Line, Registered
 from xrl.registry.store import RecordedRun, Store
 from xrl.registry.trials import Tried
 from xrl.registry.version import Version
@@ -24,8 +24,8 @@ from xrl.registry.version import Version
 def tried_beside(store: Store, candidate: Version, path: Path) -> Tried | None:
     """The recipes of the candidate's model, its own run left out; None where nothing is recorded at all.
 
-    A recipe that was trained several times is told by its newest run that can be read. A run without a
-    recipe's hash counts as a recipe of its own.
+    Only a bundle that is the ledger's to the byte says what a recipe earned; where there are several, the
+    newest. A recipe that only unregistered runs know is one more try, and so is a run that names none.
 
     Args:
         store: the tracking store.
@@ -36,15 +36,15 @@ def tried_beside(store: Store, candidate: Version, path: Path) -> Tried | None:
     lines, fault = _ledger(path, len(runs))
     if not runs and not lines:
         return None
-    named = {line.entry.recipe for line in lines} | {run.recipe or run.id for run in runs}
-    beside = [run for run in reversed(runs) if run.id != candidate.run_id]
-    returns = {recipe: own for recipe in named if (own := _newest(store, beside, recipe)) is not None}
+    beside = [line.entry for line in reversed(lines) if line.entry.run != candidate.run_id]
     entered = {line.entry.recipe for line in lines}
-    others = {run.recipe or run.id for run in beside}
+    registered = {line.entry.run for line in lines} | {candidate.run_id}
+    others = {run.recipe or run.id for run in runs if run.id not in registered}
+    returns = {recipe: own for recipe in entered if (own := _newest(store, beside, recipe)) is not None}
     return Tried(
         returns=returns,
         lost=frozenset(entered - returns.keys()),
-        strays=frozenset(others - entered - returns.keys()),
+        strays=frozenset(others - entered),
         unentered=_unentered(store, candidate.name, lines),
         fault=fault,
         notes=_adopted(lines),
@@ -101,15 +101,15 @@ def _adopted(lines: Sequence[Line]) -> tuple[str, ...]:
     )
 
 
-def _newest(store: Store, newest_first: Sequence[RecordedRun], recipe: str) -> pd.Series | None:
-    """What a recipe earned, by its newest run that can be read; None where none can."""
-    own = (run.id for run in newest_first if (run.recipe or run.id) == recipe)
-    return next((found for run_id in own if (found := _daily(store, run_id)) is not None), None)
+def _newest(store: Store, newest_first: Sequence[Registered], recipe: str) -> pd.Series | None:
+    """What a recipe earned, by its newest registration that can be read; None where none can."""
+    own = (entry for entry in newest_first if entry.recipe == recipe)
+    return next((found for entry in own if (found := _daily(store, entry)) is not None), None)
 
 
-def _daily(store: Store, run_id: str) -> pd.Series | None:
-    """Daily returns of a run's track; None where it is gone, damaged, or no account can have had it."""
-    track = store.track(run_id)
+def _daily(store: Store, entry: Registered) -> pd.Series | None:
+    """Daily returns of a registration's track; None where its bundle is gone or changed, or no account's."""
+    track = store.track(entry.run, entry.digest)
     if track is None:
         return None
     try:

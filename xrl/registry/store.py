@@ -18,7 +18,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST, ErrorCode
 
-from xrl.errors import RegistryError
+from xrl.errors import BundleError, RegistryError
 from xrl.registry.bundle import SCHEMA, Bundle, canonical_json, open_bundle
 from xrl.registry.version import Version
 from xrl.tracking import connect, without_password
@@ -180,13 +180,18 @@ class Store:
                 return tuple(_recorded(run) for run in found)
 
     @_answered
-    def track(self, run_id: str) -> pd.DataFrame | None:
-        """The track in the bundle that a run holds; None where it is gone or damaged."""
+    def track(self, run_id: str, digest: str) -> pd.DataFrame | None:
+        """The track in the bundle that a run holds; None where the bundle is gone or not that of `digest`."""
         with tempfile.TemporaryDirectory() as aside:
             try:
-                path = self.client.download_artifacts(run_id, f"{BUNDLE_FOLDER}/track.parquet", aside)
-                return pd.read_parquet(path)
-            except (MlflowException, OSError, ValueError):  # pyarrow's own are among the last two
+                path = Path(self.client.download_artifacts(run_id, BUNDLE_FOLDER, aside))
+                return pd.read_parquet(open_bundle(path, expected_digest=digest).path / "track.parquet")
+            except (
+                MlflowException,
+                BundleError,
+                OSError,
+                ValueError,
+            ):  # pyarrow's own are among the last two
                 return None
 
     @_answered

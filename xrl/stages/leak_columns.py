@@ -2,8 +2,9 @@
 
 Enters: bars, and the table that stage `features` wrote. Leaves: the column that differs most. Whole prefixes,
 a few, are compared to the bit. Between them windows such as a server is sent end around the bars that a
-column singles out: one that is nearly always 0 can peek on these alone. Where a window says something else
-than the table does, a whole prefix decides.
+column singles out: one that is nearly always 0 can peek on these alone. Wherever a window says something else
+than the table does, a whole prefix decides. Users' columns, whose code nobody here has read, are tried at
+every bar of every symbol besides: no value may move when other bars follow it (`features.futures`).
 """
 
 import logging
@@ -13,7 +14,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from xrl.evaluation import leaks
-from xrl.features import table
+from xrl.features import table, trial
 from xrl.features.cuts import cuts, outstanding
 from xrl.stages.stored_columns import Mask, Rows, Stored
 
@@ -27,14 +28,12 @@ _OUTSTANDING_BUILT_IN: Final = 2
 _SEED: Final = 0
 #: Whole prefixes that end before such a bar, of all users' columns, at most.
 _BEFORE: Final = 4
-#: Moments in doubt at which a whole prefix decides, at most.
-_DECIDED: Final = 8
 #: How far a window of `required_bars` may be off the full history, in deviations of a column.
 _TOLERANCE: Final = 1e-9
 
 
 class Found(NamedTuple):
-    """By how many of its deviations each column moves when later bars are cut off, and the bars compared."""
+    """By how many of its deviations each column moves without later bars or with others; bars compared."""
 
     moved: dict[str, float]
     bars: int
@@ -46,7 +45,7 @@ class Found(NamedTuple):
 
 
 class _Doubts(NamedTuple):
-    """Prefixes that end where a window said something else than the table, and the bars of all windows."""
+    """A symbol's prefixes that end with a window that differs from the table, and the bars of all windows."""
 
     prefixes: list[Mask]
     bars: int
@@ -59,7 +58,19 @@ def compare(stored: Stored, prefixes: Sequence[Mask]) -> Found:
     kept = [*prefixes, everything, *_before(stored), *doubts.prefixes]
     moved = leaks.prefix_differences(stored.values, kept, stored.rebuilt)
     bars = int(sum(keep.sum() for keep in kept)) + doubts.bars
-    return Found(dict(zip(stored.names, moved.tolist())), bars)
+    found = dict(zip(stored.names, moved.tolist()))
+    return Found(found | {name: max(by, found[name]) for name, by in _otherwise(stored).items()}, bars)
+
+
+def _otherwise(stored: Stored) -> dict[str, float]:
+    """By how many deviations a value of each user's column was seen to move when other bars followed it."""
+    found = {one.name: 0.0 for one in stored.config.features.extra if one.name in stored.names}
+    for one in stored.config.features.extra:
+        for rows in stored.rows_of.values() if one.name in found else ():
+            bars = {name: values[rows] for name, values in stored.inputs.items()}
+            move = trial.seen(one, bars, stored.time[rows])
+            found[one.name] = max(found[one.name], move.by if move else 0.0)
+    return found
 
 
 def singled_out(stored: Stored) -> Rows:
@@ -88,23 +99,23 @@ def _before(stored: Stored) -> list[Mask]:
 def _doubts(stored: Stored, last_rows: Rows) -> _Doubts:
     """Hold windows that end with `last_rows` against the table."""
     spread = leaks.deviations(stored.values)
-    worst, at, bars = np.zeros(len(spread)), np.zeros(len(spread), dtype=np.int64), 0
+    worst, prefixes, bars = np.zeros(len(spread)), [], 0
     for symbol, rows in stored.rows_of.items():
         for end in _ends(stored, rows, last_rows):
             window, count = _window(stored, rows[:end])
             built = stored.built(symbol, window, len(window))[-count:]
             gap = leaks.largest_gaps(stored.values[window[-count:]], built) / spread
-            at[gap > worst] = window[-1]
+            if (gap > _TOLERANCE).any():
+                prefixes.append(np.isin(np.arange(len(stored.values)), rows[:end]))
             worst = np.maximum(worst, gap)
             bars += count
-    order = np.argsort(-worst, kind="stable")[: int((worst > _TOLERANCE).sum())]
-    if len(order):
+    if prefixes:
+        order = np.argsort(-worst, kind="stable")[: int((worst > _TOLERANCE).sum())]
         told = ", ".join(f"{stored.names[j]} by {worst[j]:.2g} deviations" for j in order)
         log.warning(
-            "the window of a request differs from the table, be it from looking ahead or not: %s", told
+            "%d windows differ from the table, be it from looking ahead or not: %s", len(prefixes), told
         )
-    moments = list(dict.fromkeys(stored.time[at[order]]))[:_DECIDED]
-    return _Doubts([stored.until(moment) for moment in moments], bars)
+    return _Doubts(prefixes, bars)
 
 
 def _ends(stored: Stored, rows: Rows, last_rows: Rows) -> list[int]:

@@ -98,9 +98,10 @@ def may_train(rows: ExpertRows, span: Fold | Refit) -> Mask:
 def reaching(rows: ExpertRows, span: Fold | Refit, held: Span | None, embargo: pd.Timedelta) -> int:
     """Labels of the bars that training does take which come within the embargo of what they must not see.
 
-    That is a fold's test span, the holdout of the refit, and for both what lies behind the end of training.
+    That is a fold's test span, the holdout of the refit, and for both what lies behind the end of training. A
+    label reaches as far as its horizon, met early or not, as it does for purge and seal.
     """
-    opens, ends = _naive(rows.labels[columns.TIMESTAMP]), _naive(rows.labels[columns.LABEL_END])
+    opens, ends = _naive(rows.labels[columns.TIMESTAMP]), _naive(rows.labels[columns.HORIZON_END])
     taken = rows.training(span)
     late = int((taken & ~(ends <= naive(span.train_end))).sum())
     unseen = (span.test_start, span.test_end) if isinstance(span, Fold) else held and (held.start, held.end)
@@ -111,10 +112,10 @@ def reaching(rows: ExpertRows, span: Fold | Refit, held: Span | None, embargo: p
 
 
 def unsealed(labels: pd.DataFrame, held: Span | None) -> int:
-    """Outcomes among the labels that only the holdout's bars tell."""
+    """Outcomes among the labels whose horizon is not over when the holdout begins."""
     if held is None:
         return 0
-    return int((labels[columns.SCORE].notna() & ~(labels[columns.LABEL_END] <= held.start)).sum())
+    return int((labels[columns.SCORE].notna() & ~(labels[columns.HORIZON_END] <= held.start)).sum())
 
 
 def _apart(path: Path, command: str, own: Scaler) -> float:
