@@ -83,6 +83,12 @@ def test_a_bundle_without_a_forecast_says_what_to_do(tiny_bundle: Bundle) -> Non
         asked(load(tiny_bundle.path), "buy")
 
 
+def test_too_few_candles_are_refused_and_told_where_the_number_stands(predictor: Predictor) -> None:
+    body = {**tiny_forecast.request(hours=670), "signal": "buy"}
+    with pytest.raises(RequestError, match=r"671 candles are needed, received 670.*`confirm_bars`"):
+        confirmed(predictor, ConfirmRequest.model_validate(body))
+
+
 def test_another_signal_is_refused() -> None:
     with pytest.raises(ValidationError, match="signal"):
         ConfirmRequest.model_validate({**tiny_forecast.request(), "signal": "hold"})

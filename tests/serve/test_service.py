@@ -282,4 +282,5 @@ def test_a_model_with_a_forecast_confirms_signals(stack: Stack, tmp_path: Path) 
         assert answer["predicted_price"] == pytest.approx(expected["close"] * np.exp(expected["change"]))
     short = stack.post("confirm", {**asked, **tiny.request()})
     assert "671 candles are needed, received 442" in short.json()["error"]
+    assert "`confirm_bars`" in short.json()["error"]
     assert "`signal`" in stack.post("confirm", {**asked, "signal": "hold"}).json()["error"]

@@ -60,7 +60,8 @@ def ablate(
     first, last = question.laid[0], question.laid[-1]
     about = (
         f"{config.market.name}: {', '.join(config.market.symbols)}; preset "
-        f"`{preset or config.experts.preset}`, one network on all columns, {seeds} seeds averaged, tested "
+        f"`{preset or config.experts.preset}`, one network on all columns, {seeds} "
+        f"{'seed' if seeds == 1 else 'seeds averaged'}, tested "
         f"{first.test_start:%Y-%m-%d} to {last.test_end:%Y-%m-%d} in {len(question.laid)} folds."
     )
     page.parent.mkdir(parents=True, exist_ok=True)

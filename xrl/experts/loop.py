@@ -55,6 +55,15 @@ class Loop:
         """Hand the weights over to `expert`."""
         _training_view(expert, self._schedule).set_weights(self._model.get_weights())
 
+    def reseed(self, seed: int, epoch: int) -> None:
+        """Begin an epoch's random numbers where the backend keeps them outside of `state`.
+
+        Keras on torch draws dropout from torch's global generator; elsewhere from variables of the model.
+        """
+        if keras.backend.backend() == "torch":
+            own = np.random.SeedSequence((seed, epoch)).generate_state(1)[0]
+            keras.utils.set_random_seed(int(own))
+
     def follow(self, schedule: Schedule, steps_per_epoch: float, factor: float) -> None:
         """Set the course of the learning rate, see `RateCourse.set`."""
         self._course.set(schedule, steps_per_epoch, factor)

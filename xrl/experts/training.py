@@ -75,6 +75,7 @@ class Training:
     def _epoch(self, number: int) -> None:
         """One pass over the lesson, a look, a line in the history."""
         started = time.perf_counter()
+        self._loop.reseed(self._seed, number)
         self._loop.follow(self._schedule, self._steps, self._factor())
         loss = self._pass(number)
         record = {"epoch": float(number), "loss": loss, "learning_rate": self._loop.learning_rate}

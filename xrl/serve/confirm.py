@@ -59,7 +59,7 @@ def confirmed(predictor: Predictor, request: ConfirmRequest) -> dict[str, object
         RequestError: the candles do not do, or the bundle brings no forecast.
     """
     forecaster = _forecaster(predictor)
-    needs = predictor.needs._replace(bars=_bars(predictor, forecaster))
+    needs = predictor.needs._replace(bars=_bars(predictor, forecaster), told="confirm_bars")
     window = read_candles(request.symbol, request.candles, needs, request.context)
     made = forecaster.make(window)
     prediction = predictor.predict(_newest(window, predictor.needs))
