@@ -37,6 +37,7 @@ IN_ORDER: Final = {
         "side_share": 0.5,
         **{f"share_{name}": 1 / 3 for name in c.CLASSES},
     },
+    "checklist": {"class_weights": {"value": "balanced", "bound": "not none", "passed": True, "binds": True}},
     "causality": {
         "difference": 0.0,
         "label_difference": 0.0,
