@@ -179,7 +179,7 @@ def test_a_champion_of_the_schema_before_is_still_judged_against(store: Store, t
     uri = store.client.get_run(first.run_id).info.artifact_uri
     store.tag(first, {"digest": age(Path(uri.removeprefix("file://")) / "bundle")})
     second = registered(store, tmp_path / "two", seed=1).version
-    found = judge_version(store, second, replay_bundle, tiny.CONFIG.gate).decision
+    found = judgement_of(store, second).decision
     assert "common_days" in {check.name for check in found.checks}
 
 

@@ -64,7 +64,7 @@ def write_refit(paths: Paths) -> None:
     table = pd.read_parquet(paths.features)
     for name in columns.VOTERS:
         folder = paths.refit_expert(name)
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         names = read_rows(paths, name).names
         scaler = scaling.fit(table[list(names)].to_numpy(), names)
         matrix = _write_members(folder, name, scaler, table, rng)

@@ -1,5 +1,6 @@
 """What the refit's policy learns from ends where its experts' training ends."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,9 @@ from xrl.config import load_config
 from xrl.env.market import MarketTensor
 from xrl.labels import folds
 from xrl.paths import Paths
+from xrl.policy.teacher import Choice
 from xrl.stages.policy_inputs import naive, read_policy_inputs
-from xrl.stages.refit import policy_bars
+from xrl.stages.refit import judged_choice, policy_bars
 
 ROOT = Path(__file__).parents[2]
 HOUR = np.timedelta64(1, "h")
@@ -70,3 +72,17 @@ def test_what_comes_in_the_embargo_and_in_the_holdout_changes_nothing_that_is_le
     after = seen(held)
     for name in MarketTensor.__dataclass_fields__:
         np.testing.assert_array_equal(getattr(after, name), getattr(before, name))
+
+
+@pytest.mark.parametrize(
+    ("quantiles", "expected"),
+    [([0.9, 0.5, 0.95], 0.9), ([0.9, None, 0.5], 0.7), ([0.9, None], None), ([None, None, 0.5], None)],
+)
+def test_the_teachers_threshold_is_the_folds_median_not_a_choice_of_its_own(
+    quantiles: list[float | None], expected: float | None, tmp_path: Path
+) -> None:
+    teachers = [{"teacher": {"penalty": 0.3, "quantile": quantile}} for quantile in quantiles]
+    paths = Paths(tmp_path)
+    paths.policy_report.parent.mkdir(parents=True)
+    paths.policy_report.write_text(json.dumps({"folds": dict(enumerate(teachers, start=1))}))
+    assert judged_choice(paths) == Choice(0.3, expected)

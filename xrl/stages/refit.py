@@ -6,6 +6,7 @@ own: the report says how far it agrees with the last fold's models on that fold'
 account.
 """
 
+import json
 import logging
 
 import numpy as np
@@ -23,6 +24,7 @@ from xrl.labels.folds import Fold, Refit
 from xrl.paths import Paths
 from xrl.policy.export import to_onnx
 from xrl.policy.exported import ExportedPolicy
+from xrl.policy.teacher import Choice
 from xrl.policy.train import fit_policy
 from xrl.stages.agreement import Agreement, side_agreement
 from xrl.stages.aside import aside, write_json
@@ -46,7 +48,9 @@ def run(config: Config, paths: Paths) -> None:
     inputs = read_policy_inputs(paths, config.labels)
     scaler = inputs.scaler(span.train_end)
     past = policy_bars(inputs, scaler, laid[0], span)
-    fitted = fit_policy(past, config.policy, terms_of(config.backtest), config.labels.horizon_bars)
+    fitted = fit_policy(
+        past, config.policy, terms_of(config.backtest), config.labels.horizon_bars, judged_choice(paths)
+    )
     parity = to_onnx(fitted.policy, paths.refit_policy)
     with aside(paths.refit_policy_scaler) as place:
         place.write_text(scaler.to_json() + "\n")
@@ -70,6 +74,18 @@ def run(config: Config, paths: Paths) -> None:
         report["through"],
         {key: report[key] for key in ("rank_correlation", "side_agreement", "side_share")},
     )
+
+
+def judged_choice(paths: Paths) -> Choice:
+    """The folds' medians of the teacher's penalty and threshold: what was judged, not a choice of its own.
+
+    Where at least half of the folds' teachers never trade, this one does not either.
+    """
+    report = json.loads(paths.policy_report.read_text())["folds"]
+    chosen = [Choice(**own["teacher"]) for own in report.values()]
+    traded = [own.quantile for own in chosen if own.quantile is not None]
+    penalty = float(np.median([own.penalty for own in chosen]))
+    return Choice(penalty, float(np.median(traded)) if 2 * len(traded) > len(chosen) else None)
 
 
 def policy_bars(inputs: PolicyInputs, scaler: Scaler, first: Fold, span: Refit) -> list[MarketTensor]:
