@@ -1,17 +1,46 @@
-"""The xLSTM stack: blocks of mLSTM and sLSTM in the order that a preset names."""
+"""The xLSTM stack: mLSTM blocks in turn, with attention between them where a preset says so."""
 
-from xrl.experts.networks.body import Body, in_turn
+from xrl.errors import ConfigError
+from xrl.experts.networks.attention import CausalAttention
+from xrl.experts.networks.body import Body, Layer, in_turn
+from xrl.experts.networks.branches import branch
 from xrl.experts.networks.mlstm import MLSTMBlock
 from xrl.presets import Network
 
 
 def xlstm(shape: Network) -> Body:
-    """Blocks in turn, `m` an mLSTM.
+    """One mLSTM block for each of `shape.blocks`.
 
     Args:
-        shape: `blocks`, widths and dropouts.
+        shape: widths, dropouts, blocks and attention.
+
+    Raises:
+        ConfigError: an option that these blocks do not have.
     """
-    return in_turn(*(_mlstm(shape, number) for number in range(len(shape.blocks))))
+    _check(shape)
+    layers: list[Layer] = []
+    for number in range(len(shape.blocks)):
+        if number and shape.attention:
+            attention = CausalAttention(shape.units, shape.heads, name=f"attention_{number}")
+            layers.append(branch(attention, shape, f"attention_{number}"))
+        layers.append(_mlstm(shape, number))
+    return in_turn(*layers)
+
+
+def _check(shape: Network) -> None:
+    lacking = {
+        "blocks": "s" in shape.blocks,
+        "norm": shape.norm != "layer",
+        "residual": not shape.residual,
+        "dropout_mask": shape.dropout_mask != "bar",
+    }
+    for name, lacks in lacking.items():
+        if lacks:
+            raise ConfigError(
+                "xLSTM experts are mLSTM blocks (`m`) with layer norm, residual connections and dropout by "
+                f"bar; received `network.{name}: {getattr(shape, name)}`. Take another value, or another "
+                "`network.architecture`."
+            )
 
 
 def _mlstm(shape: Network, number: int) -> MLSTMBlock:
