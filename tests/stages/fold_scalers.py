@@ -33,9 +33,11 @@ def write_scalers(config: Config, paths: Paths) -> None:
 
 
 def _write(folder: Path, rows: ExpertRows, span: Fold | Refit, report: dict[str, object]) -> None:
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    told = folder / "report.json"
+    known = json.loads(told.read_text()) if told.is_file() else {}
     (folder / "scaler.json").write_text(rows.scaled(span)[1].to_json())
-    (folder / "report.json").write_text(json.dumps({"temperature": 1.3, **report}))
+    told.write_text(json.dumps({**known, "temperature": 1.3, **report}))
 
 
 def _policy_scaler(paths: Paths, span: Fold | Refit) -> str:

@@ -106,6 +106,7 @@ def write_reports(paths: Paths) -> None:
     for fold in folds.load(paths.folds)[0]:
         for name in columns.EXPERTS:
             path = paths.expert(fold.index, name) / "report.json"
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps({"members": networks}))
 
 
@@ -132,10 +133,10 @@ def finish(folder: Path, config: Config) -> Paths:
     bars = write_bars(paths)
     features.run(config, paths)
     labels.run(config, paths)
-    write_scalers(config, paths)
     write_refit(paths)
     write_track(paths, bars)
     write_reports(paths)
+    write_scalers(config, paths)
     forecast.run(config, paths)  # switched off: it says so
     paths.dvc_lock.write_text("stages:\n  features:\n    outs: [{path: stages/features, md5: abc.dir}]\n")
     bundle.run(config, paths)
