@@ -176,7 +176,7 @@ def test_a_label_reaches_as_far_as_its_horizon_though_it_was_met_early(copied: P
     laid = json.loads(copied.folds.read_text())
     laid["folds"][3]["train_end"] = laid["folds"][3]["test_start"]
     copied.folds.write_text(json.dumps(laid))
-    reaching = 2 * len(SYMBOLS) * config.labels.embargo_bars  # two experts
+    reaching = VOTERS * len(SYMBOLS) * config.labels.embargo_bars
     assert training(copied, config)["reaching_labels"] == reaching
     last = int(table[c.SCORE].last_valid_index()) + 1  # the first that is sealed, met early
     table.loc[last, [c.SCORE, c.LABEL_END]] = 0.0, early[last]
