@@ -7,6 +7,8 @@
 # make test | check | bench | clean
 #
 # TORCH_BACKEND=cpu keeps Linux from downloading CUDA libraries; PIP_FIND_LINKS is honoured.
+# Installed modules are compiled once, here: where PYTHONDONTWRITEBYTECODE is set (containers, CI) every stage, task and
+# server would otherwise compile TensorFlow and Airflow anew, 3 to 9 CPU seconds a process.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := setup
@@ -35,9 +37,10 @@ setup: .venv/.complete
 
 .venv/.complete: .venv/.python pyproject.toml requirements.lock
 	@$(BIN)/python ops/check_lock.py lock
-	@echo "installing requirements.lock into .venv (half a minute once downloaded)"
+	@echo "installing requirements.lock into .venv and compiling it (a minute or two once downloaded)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep -E '^uv==' requirements.lock)"
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python $(UV_TORCH) -r requirements.lock
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python $(UV_TORCH) \
+	  -r requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@$(BIN)/python ops/check_lock.py installed
 	@touch $@
