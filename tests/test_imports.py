@@ -38,7 +38,7 @@ def found(folder: Path, *modules: str, unread: frozenset[str] = frozenset()) -> 
 
 
 def test_all_that_is_imported_however_and_from_wherever_is_found(folder: Path) -> None:
-    """Absolute and relative, of packages and of names within, in functions and circles; none named as text."""
+    """Absolute and relative, of packages and names within, in functions and circles; none named as text."""
     own = {name for name in FILES if name.startswith("kit/")} - {"kit/eight.py"}
     assert found(folder, "kit.one") == own
     assert found(folder, "kit.seven") == {"kit/__init__.py", "kit/seven.py"}

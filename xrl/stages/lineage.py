@@ -19,6 +19,7 @@ from xrl.config import Config
 from xrl.features import extra
 from xrl.labels import folds, holdout
 from xrl.labels.holdout import Span
+from xrl.market import prints
 from xrl.paths import Paths
 
 #: Stage outputs whose bytes follow from code and market alone; hashes of trained ones stay in dvc.lock.
@@ -56,6 +57,7 @@ def lineage(config: Config, paths: Paths, bars: pd.DataFrame) -> dict[str, Any]:
     time = bars[columns.TIMESTAMP]
     return {
         "market": config.market.name,
+        "venue": venue(config),
         "as_of": config.snapshot.as_of.isoformat(),
         "stale_after_days": config.bundle.stale_after_days,
         "git_commit": git_commit(paths.root),
@@ -64,11 +66,12 @@ def lineage(config: Config, paths: Paths, bars: pd.DataFrame) -> dict[str, Any]:
         "functions": functions(config),
         "samples": trained,
         "trained_through": refit.train_end.isoformat(),
-        "holdout": None if held is None else _held(bars, held),
+        "holdout": None if held is None else held_out(bars, held),
         "data": {
             "first": time.min().isoformat(),
             "last": time.max().isoformat(),
             "bars": {str(symbol): len(rows) for symbol, rows in bars.groupby(columns.SYMBOL)},
+            "prints": prints.of_mondays(prints.prints(bars)),
         },
         "seeds": {
             "experts": list(config.experts.seeds),
@@ -77,13 +80,19 @@ def lineage(config: Config, paths: Paths, bars: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _held(bars: pd.DataFrame, held: Span) -> dict[str, str]:
+def held_out(bars: pd.DataFrame, held: Span) -> dict[str, Any]:
     """The days that were held out, as the log of openings knows them."""
     return {
         "start": held.start.isoformat(),
         "end": held.end.isoformat(),
         "data": holdout.data_hash(bars, held),
+        "days": prints.prints(bars[bars[columns.TIMESTAMP] >= held.start]),
     }
+
+
+def venue(config: Config) -> str:
+    """Where the bars come from: the venue, or the sandbox's world."""
+    return config.market.venue if config.market.world is None else f"sandbox/{config.market.world}"
 
 
 def sections(config: Config) -> dict[str, Any]:
