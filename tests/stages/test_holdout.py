@@ -262,12 +262,16 @@ def test_without_the_bundle_that_is_to_be_judged_nothing_is_opened(config: Confi
     assert not paths.holdout_log(config.market.name).exists()
 
 
-def test_a_bundle_of_other_days_or_labels_is_not_judged_by_these(config: Config, paths: Paths) -> None:
-    for changes in ({"holdout_days": 14}, {"kind": "adaptive"}):
-        other = config.model_copy(update={"labels": config.labels.model_copy(update=changes)})
-        walked(other, paths)
+def test_a_bundle_of_other_bars_days_or_labels_is_not_judged_by_these(config: Config, paths: Paths) -> None:
+    bars = paths.bars.read_bytes()
+    for factor, changes in ((1.5, {}), (1.0, {"holdout_days": 14}), (1.0, {"kind": "adaptive"})):
+        found = pd.read_parquet(paths.bars)
+        found[[c.HIGH, c.LOW, c.CLOSE]] *= factor
+        found.to_parquet(paths.bars, index=False)
+        walked(config.model_copy(update={"labels": config.labels.model_copy(update=changes)}), paths)
+        paths.bars.write_bytes(bars)
         labels.run(config, paths)
-        with pytest.raises(DataError, match="made of other days, or of other labels; run `dvc repro`"):
+        with pytest.raises(DataError, match="made of other bars, days or labels; run `dvc repro`"):
             open_holdout(config, paths, NOW, "with an old bundle")
     assert not paths.holdout_log(config.market.name).exists()
 

@@ -103,7 +103,7 @@ def _judged(config: Config, paths: Paths, bars: pd.DataFrame, held: Span) -> Bun
     told = bundle.json("lineage.json").get("holdout") or {}
     labels = bundle.json("labels.json")["params"]
     if told != held_out(bars, held) or labels != config.labels.model_dump(mode="json"):
-        raise _other(f"{bundle.path} was made of other days, or of other labels")
+        raise _other(f"{bundle.path} was made of other bars, days or labels")
     return bundle
 
 
