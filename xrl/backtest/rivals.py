@@ -77,8 +77,9 @@ def answered(
         truth = classes(labels[train], case.cut)
         train_x = scaler.transform(matrix[train])
         test_x = np.nan_to_num(scaler.transform(matrix[case.asked]))
-        yield {name: rival(train_x, truth, test_x, seed) for name, rival in RIVALS.items()}
+        found = {name: rival(train_x, truth, test_x, seed) for name, rival in RIVALS.items()}
         log.info("%d of %d: rivals fitted on %d bars", number + 1, len(cases), len(train_x))
+        yield found
 
 
 def feature_names(features: pd.DataFrame) -> list[str]:
