@@ -52,10 +52,12 @@ def settling(bars):
     return volume / pd.Series(volume).ewm(span=20).mean().to_numpy()
 
 
-def far(bars):
-    """How far the close lies above its mean so far, which never settles; and, after a leap, the leaps to come
-    more than a day later."""
-    return since_start(bars) + 0.1 * leap(bars) * np.sign(np.roll(_log_return(bars), -40))
+def far(bars, at):
+    """How far the close lies above its mean so far, which never settles; on the row `at` alone also the sign
+    of a move more than a day later, so that only what is cut off within that time behind it tells."""
+    found, later = since_start(bars), np.sign(_log_return(bars))[at + 40 : at + 41]
+    found[at : at + 1] += later.sum()
+    return found
 
 
 def once(bars):

@@ -82,11 +82,31 @@ def test_a_renamed_market_is_known_by_its_bars(log):
     assert append(log.with_name("okx_perp.jsonl"), replace(renamed, data="00" * 32)).earlier == ()
 
 
-def test_a_line_of_before_there_was_a_second_time_is_read(log):
-    """`again` came later; a log without it is no damaged one."""
-    told = {name: value for name, value in asdict(FIRST).items() if name != "again"}
+@pytest.mark.parametrize("later", [{"again"}, {"again", "digest", "venue", "days"}])
+def test_a_line_of_before_all_this_was_logged_is_read(log, later):
+    """`again` came later, and the rest after it; a log without them is no damaged one."""
+    told = {name: value for name, value in asdict(FIRST).items() if name not in later}
     chain.append(log, lambda before: told)
     assert read(log)[0] == (FIRST,)
+
+
+SEEN = {"BTCUSDT": {"2025-10-01": "aa", "2025-10-02": "bb"}, "ETHUSDT": {"2025-10-01": "cc"}}
+
+
+@pytest.mark.parametrize(
+    ("days", "seen"),
+    [
+        ({"BTCUSDT": {"2025-10-02": "bb", "2025-10-03": "dd"}}, True),  # one day is enough
+        ({"XBT": {"2025-10-01": "aa"}}, True),
+        ({"BTCUSDT": {"2025-10-03": "dd"}}, False),
+        ({}, False),
+    ],
+)
+def test_a_symbols_day_is_known_again_under_other_names(log, days, seen):
+    opening = append(log, replace(FIRST, days=SEEN)).opening
+    other = Days("another", "2030-01-01T00:00:00+00:00", "2030-02-01T00:00:00+00:00", None, days)
+    assert seen_before(log.parent, other) == ((opening,) if seen else ())
+    assert read(log)[0] == (opening,)
 
 
 @pytest.mark.parametrize("name", ["planted.jsonl", "okx_perp.jsonl"])

@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from tests.registry.evidence import track
 from tests.registry.workspace import finished
 from tests.serve import tiny
+from xrl import chain
 from xrl.errors import BundleError, ConfigError, DataError
 from xrl.paths import Paths
 from xrl.registry import ledger
@@ -311,6 +313,75 @@ def test_a_registration_that_was_cut_short_is_done_by_the_next(store: Store, sha
     orphan = {"recipe": version.tags["recipe"], "digest": version.digest}
     log_run(store.client, store.url, Run(NAME, "test", {}, {}, orphan))
     assert decided(store, version, shared).promote
+
+
+MONDAYS = {"BTCUSDT": {"2024-01-01": "aa" * 8, "2024-01-08": "bb" * 8}}
+
+
+def elsewhere(
+    store: Store,
+    folder: Path,
+    recipe: str,
+    bars: dict[str, dict[str, str]],
+    table: pd.DataFrame | None = None,
+) -> None:
+    """A registration of another model, trained on `bars`."""
+    bundle, name = sealed(folder, table), "xrl-scratch"
+    tags = {"recipe": recipe, "digest": bundle.digest}
+    run = log_run(store.client, store.url, Run(name, "test", {}, {}, tags, {"bundle": folder}))
+    entry = Registered("2026-01-01", name, recipe, bundle.digest, run, venue="sandbox/planted", bars=bars)
+    ledger.enter(Paths(folder.parent).ledger(name), entry)
+
+
+def on_mondays(store: Store, folder: Path) -> Version:
+    """A candidate that was trained on MONDAYS."""
+    config, paths = finished(folder)
+    lineage = json.loads(tiny.files()["lineage.json"])
+    lineage["data"]["prints"] = MONDAYS
+    write_bundle(paths.bundle, {**tiny.files(), "lineage.json": canonical_json(lineage)})
+    return register(config, paths, store).version
+
+
+def test_what_was_tried_on_the_same_bars_under_another_name_counts(
+    store: Store, tmp_path: Path, path: Path
+) -> None:
+    candidate = on_mondays(store, tmp_path / "candidate")
+    assert [line.entry.bars for line in ledger.read(path)] == [MONDAYS]
+    elsewhere(store, tmp_path / "a", "recipe-a", {"XBT": {"2024-01-08": "bb" * 8}}, track(seed=1))
+    elsewhere(store, tmp_path / "b", "recipe-b", {"BTCUSDT": {"2024-01-01": "cc" * 8}}, track(seed=2))
+    elsewhere(store, tmp_path / "c", "recipe-c", MONDAYS)  # nobody can say what it earned
+    log_run(store.client, store.url, Run("xrl-scratch", "unregistered", {}, {}, {"recipe": "recipe-d"}))
+    found = tried(store, candidate, path)
+    assert set(found.returns) == {"recipe-a"}
+    assert found.lost - {candidate.tags["recipe"]} == {"recipe-c"}
+    assert found.strays == {"recipe-d"}
+    assert found.notes == ("2 recipes of xrl-scratch were tried on the same bars and count as well",)
+
+
+def test_a_model_of_other_bars_is_no_matter_and_a_damaged_ledger_beside_refuses(
+    store: Store, tmp_path: Path, path: Path
+) -> None:
+    candidate = on_mondays(store, tmp_path / "candidate")
+    elsewhere(store, tmp_path / "b", "recipe-b", {"BTCUSDT": {"2024-01-01": "cc" * 8}}, track(seed=2))
+    log_run(store.client, store.url, Run("xrl-scratch", "unregistered", {}, {}, {}))
+    found = tried(store, candidate, path)
+    assert not found.returns and not found.strays and not found.notes
+    path.with_name("xrl-scratch.jsonl").write_text("{}\n")
+    assert "xrl-scratch.jsonl, line 1: it was changed" in tried(store, candidate, path).fault
+
+
+def test_adopted_lines_know_their_bars_and_lines_of_before_are_read(
+    store: Store, tmp_path: Path, path: Path
+) -> None:
+    on_mondays(store, tmp_path / "candidate")
+    path.unlink()
+    [line] = adopt(store, NAME, path, "the disk is gone")
+    assert line.entry.bars == MONDAYS
+    path.unlink()
+    old = {name: value for name, value in asdict(line.entry).items() if name not in ("venue", "bars")}
+    chain.append(path, lambda before: old)
+    [read] = ledger.read(path)
+    assert (read.entry.recipe, read.entry.venue, read.entry.bars) == (line.entry.recipe, None, {})
 
 
 def test_a_promotion_weighs_the_candidate_against_all_that_was_tried(

@@ -60,6 +60,15 @@ def test_a_renamed_market_is_known_by_its_bars(tmp_path: Path) -> None:
     assert notes(tmp_path, {**LINEAGE, "holdout": None}, "ab") == ()
 
 
+def test_a_history_that_holds_an_opened_mondays_bars_is_known_under_another_name(tmp_path: Path) -> None:
+    days = {"BTCUSDT": {"2024-06-03": "aa", "2024-06-04": "bb"}}
+    openings.append(tmp_path / "other.jsonl", replace(OPENED, market="other", days=days, **EARLIER))
+    assert notes(tmp_path, LINEAGE, "ab") == ()
+    data = {**LINEAGE["data"], "prints": {"XBT": {"2024-06-03": "aa"}}}
+    [note] = notes(tmp_path, {**LINEAGE, "data": data}, "ab")
+    assert note.startswith("its history holds days that were opened as a holdout before")
+
+
 def test_days_of_the_history_that_were_a_holdout_once_are_told(tmp_path: Path) -> None:
     [note] = told(tmp_path, **EARLIER)
     assert note.startswith("its history holds days that were opened as a holdout before")

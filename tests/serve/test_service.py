@@ -117,13 +117,14 @@ def test_predictions_and_actions_are_the_golden_ones(stack: Stack, tiny_files: d
         assert {key: acted[key] for key in predicted} == predicted
 
 
-def test_a_bar_long_after_the_last_one_that_trained_is_called_stale(stack: Stack) -> None:
-    """Eleven days after `as_of` are fifteen after the last bar trained on; fourteen are allowed."""
-    assert stack.post("predict", tiny.request()).json()["is_stale"] is False
+@pytest.mark.parametrize(("days", "stale"), [(0, False), (13, False), (15, True)])
+def test_a_bar_long_after_the_last_one_known_is_called_stale_and_held_out_days_count_apart(
+    stack: Stack, days: int, stale: bool
+) -> None:
+    """Fourteen days are allowed; three more before `as_of` are held out."""
     later = tiny.request()
-    shift = 11 * 24 * tiny.BAR_MS
-    later["candles"]["timestamp"] = [time + shift for time in later["candles"]["timestamp"]]
-    assert stack.post("predict", later).json()["is_stale"] is True
+    later["candles"]["timestamp"] = [time + days * 24 * tiny.BAR_MS for time in later["candles"]["timestamp"]]
+    assert stack.post("predict", later).json()["is_stale"] is stale
 
 
 def changed(**candles: object) -> dict[str, Any]:

@@ -23,7 +23,6 @@ from xrl.sandbox import worlds
 from xrl.stages import baselines, from_files
 
 ROOT = Path(__file__).parents[2]
-MARKET = ROOT.parent / "shared" / "market"
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT")
 START, DAYS, TEST_DAYS = pd.Timestamp("2025-01-01", tz="UTC"), 300, 60
 
@@ -165,26 +164,3 @@ def test_missing_hours_and_files_are_named(measured: Measured, tmp_path: Path) -
 def test_without_stages_it_says_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="run `xrl snapshot`, or name files with `--data`"):
         baselines.run(load_config(ROOT / "params.yaml"), Paths(tmp_path), tmp_path / "page")
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not MARKET.is_dir(), reason="no real candles in ../shared/market")
-def test_real_candles_hold_a_little_direction_and_much_volatility(tmp_path: Path) -> None:
-    """Three symbols over 2023-24: LightGBM above volatility alone, its direction a coin's and a bit more."""
-    config = load_config(ROOT / "params.yaml")
-    config = config.model_copy(
-        update={
-            "market": config.market.model_copy(update={"symbols": ("BTCUSDT", "ETHUSDT", "LTCUSDT")}),
-            "labels": config.labels.model_copy(update={"folds": (0, 1), "cadence_days": 365}),
-        }
-    )
-    paths = Paths(tmp_path)
-    from_files.run(config, MARKET, paths, None, pd.Timestamp("2025-01-01", tz="UTC"))
-    found = baselines.run(config, paths, tmp_path / "page")
-    lightgbm = found["models"]["lightgbm"]
-    assert 0.36 < lightgbm["f1_macro"]["value"] < 0.43
-    assert 0.5 < lightgbm["direction_accuracy"]["value"] < 0.56
-    assert 0.0 < lightgbm["ic_within_year"]["value"] < 0.10
-    assert found["models"]["volatility_only"]["f1_macro"]["value"] > 0.36
-    assert found["paired"]["lightgbm_minus_volatility_only"]["f1_macro"]["value"] > 0.0
-    assert abs(lightgbm["null_f1"] - lightgbm["chance_f1"]) < 0.012

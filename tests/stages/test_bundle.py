@@ -196,6 +196,11 @@ def test_it_carries_lineage_track_figures_and_distributions(finished: Paths) -> 
     lineage = found.json("lineage.json")
     assert lineage["as_of"] == "2026-10-01T00:00:00+00:00"
     assert lineage["data"]["bars"] == {"BTCUSDT": 1100, "ETHUSDT": 1100}
+    mondays = ["2023-11-20", "2023-11-27", "2023-12-04", "2023-12-11", "2023-12-18", "2023-12-25"]
+    known = lineage["data"]["prints"]
+    assert {symbol: list(days) for symbol, days in known.items()} == dict.fromkeys(known, mondays)
+    assert list(known) == ["BTCUSDT", "ETHUSDT"]
+    assert lineage["venue"] == "sandbox/planted"
     assert lineage["dvc"] == {"stages/features": "abc.dir"}
     assert lineage["git_commit"] is None  # the folder is no checkout
     assert lineage["samples"] > 1000

@@ -1,25 +1,32 @@
 """The held-out days: no stage learns of them, and opening them leaves a trace."""
 
+import functools
 import json
+import shutil
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from tests.serve import tiny
 from xrl import columns as c
 from xrl.__main__ import app
 from xrl.config import Config, ContextParams, ExtraFeature, load_config
-from xrl.errors import ConfigError, DataError
+from xrl.errors import BundleError, ConfigError, DataError
 from xrl.labels import folds, openings
 from xrl.paths import Paths
+from xrl.registry.bundle import Bundle, canonical_json, write_bundle
+from xrl.registry.evidence import recipe_of
 from xrl.sandbox import worlds
 from xrl.stages import features, labels
 from xrl.stages.expert_rows import read_rows, signature
 from xrl.stages.holdout import open_holdout
+from xrl.stages.lineage import held_out
 from xrl.stages.policy_inputs import PolicyInputs
 
 ROOT = Path(__file__).parents[2]
@@ -27,6 +34,7 @@ START = pd.Timestamp("2025-01-01", tz="UTC")
 HOUR = pd.Timedelta(hours=1)
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 HELD = START + 75 * 24 * HOUR  # of ninety days
+files = functools.cache(tiny.files)
 
 
 def write_bars(paths: Paths) -> pd.DataFrame:
@@ -63,8 +71,24 @@ def paths(config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     monkeypatch.delenv("XRL_DATA_DIR", raising=False)
     made = Paths(tmp_path)
     write_bars(made)
-    labels.run(config, made)
+    walked(config, made)
     return made
+
+
+def walked(config: Config, paths: Paths, source: str = "ab" * 32) -> Bundle:
+    """Labels, and a bundle that says it was made of them by the code `source`."""
+    labels.run(config, paths)
+    bars = pd.read_parquet(paths.bars)
+    held = folds.load_holdout(paths.folds)
+    own = {**bundled("lineage.json"), "source": source, "holdout": held and held_out(bars, held)}
+    spec = {**bundled("labels.json"), "params": config.labels.model_dump(mode="json")}
+    made = {"lineage.json": canonical_json(own), "labels.json": canonical_json(spec)}
+    return write_bundle(paths.bundle, {**files(), **made})
+
+
+def bundled(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(files()[name])
+    return found
 
 
 def test_no_outcome_of_the_holdout_is_in_the_labels(config: Config, paths: Paths) -> None:
@@ -178,22 +202,88 @@ def test_a_second_opening_is_refused_unless_it_is_meant_and_told_of_the_first(
     assert (first.opening.start, first.opening.commit) == (HELD.isoformat(), None)
 
 
-def test_a_renamed_market_gets_no_fresh_holdout(config: Config, paths: Paths) -> None:
-    open_holdout(config, paths, NOW, "once")
-    renamed = config.model_copy(update={"market": config.market.model_copy(update={"name": "other"})})
+def named(config: Config, name: str) -> Config:
+    return config.model_copy(update={"market": config.market.model_copy(update={"name": name})})
+
+
+def renamed_symbol(bars: pd.DataFrame) -> pd.DataFrame:
+    own = bars[bars[c.SYMBOL] == "BTCUSDT"]
+    return own.assign(**{c.SYMBOL: "XBT"})
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda bars: bars,
+        lambda bars: bars[bars[c.TIMESTAMP] < bars[c.TIMESTAMP].max()],  # one bar fewer
+        lambda bars: bars[bars[c.SYMBOL] == "BTCUSDT"],
+        renamed_symbol,
+        lambda bars: bars[bars[c.TIMESTAMP] < HELD + 240 * HOUR],  # an earlier `as_of`
+    ],
+)
+def test_a_renamed_market_gets_no_fresh_holdout_of_bars_that_were_seen(
+    config: Config, paths: Paths, other: Callable[[pd.DataFrame], pd.DataFrame]
+) -> None:
+    first = open_holdout(config, paths, NOW, "once").entry.opening
+    other(pd.read_parquet(paths.bars)).reset_index(drop=True).to_parquet(paths.bars, index=False)
+    renamed = named(config, "other")
+    walked(renamed, paths)
     with pytest.raises(ConfigError, match="opened before"):
         open_holdout(renamed, paths, NOW, "a new name")
+    assert set(first.days) == {"BTCUSDT", "SOLUSDT"} and len(first.days["BTCUSDT"]) == 15
 
 
-def test_a_recipe_is_told_apart_and_the_data_recognised(config: Config, paths: Paths) -> None:
+def test_bars_that_nobody_saw_are_fresh_under_another_name(config: Config, paths: Paths) -> None:
+    open_holdout(config, paths, NOW, "once")
+    bars = pd.read_parquet(paths.bars)
+    bars[[c.HIGH, c.LOW, c.CLOSE]] *= 1.5
+    bars.to_parquet(paths.bars, index=False)
+    renamed = named(config, "other")
+    walked(renamed, paths)
+    assert open_holdout(renamed, paths, NOW, "another market").entry.earlier == ()
+
+
+def test_the_bundle_that_is_judged_is_logged_and_the_data_recognised(config: Config, paths: Paths) -> None:
+    one = walked(config, paths, "code of today")
     first = open_holdout(config, paths, NOW, "once").entry.opening
-    wider = config.labels.model_copy(update={"kind": "adaptive"})
-    other = config.model_copy(update={"labels": wider})
-    labels.run(other, paths)
-    second = open_holdout(other, paths, NOW, "another recipe", again=True).entry.opening
-    assert second.recipe != first.recipe
-    assert second.data == first.data
-    assert (first.kind, second.kind) == ("normalised_percentile", "adaptive")
+    two = walked(config, paths, "code of tomorrow")
+    second = open_holdout(config, paths, NOW, "another recipe", again=True).entry.opening
+    assert second.recipe == recipe_of(two) != first.recipe
+    assert (first.digest, second.digest) == (one.digest, two.digest) and one.digest != two.digest
+    assert second.data == first.data and second.days == first.days
+    assert (first.kind, first.venue) == ("normalised_percentile", "sandbox/planted")
+    assert f"bundle {two.digest[:12]}" in second.sentence()
+
+
+def test_without_the_bundle_that_is_to_be_judged_nothing_is_opened(config: Config, paths: Paths) -> None:
+    shutil.rmtree(paths.bundle)
+    with pytest.raises(BundleError, match="no bundle at"):
+        open_holdout(config, paths, NOW, "in a hurry")
+    assert not paths.holdout_log(config.market.name).exists()
+
+
+def test_a_bundle_of_other_bars_days_or_labels_is_not_judged_by_these(config: Config, paths: Paths) -> None:
+    bars = paths.bars.read_bytes()
+    for factor, changes in ((1.5, {}), (1.0, {"holdout_days": 14}), (1.0, {"kind": "adaptive"})):
+        found = pd.read_parquet(paths.bars)
+        found[[c.HIGH, c.LOW, c.CLOSE]] *= factor
+        found.to_parquet(paths.bars, index=False)
+        walked(config.model_copy(update={"labels": config.labels.model_copy(update=changes)}), paths)
+        paths.bars.write_bytes(bars)
+        labels.run(config, paths)
+        with pytest.raises(DataError, match="made of other bars, days or labels; run `dvc repro`"):
+            open_holdout(config, paths, NOW, "with an old bundle")
+    assert not paths.holdout_log(config.market.name).exists()
+
+
+@pytest.mark.parametrize("edge", ["start", "end", "train_end"])
+def test_a_span_that_was_edited_opens_nothing(config: Config, paths: Paths, edge: str) -> None:
+    found = json.loads(paths.folds.read_text())
+    found["holdout"][edge] = (pd.Timestamp(found["holdout"][edge]) + 24 * HOUR).isoformat()
+    paths.folds.write_text(json.dumps(found))
+    with pytest.raises(DataError, match="holds out other days than 2025-03-17"):
+        open_holdout(config, paths, NOW, "other days")
+    assert not paths.holdout_log(config.market.name).exists()
 
 
 def test_workspaces_of_one_store_share_the_log(config: Config, paths: Paths, tmp_path: Path) -> None:
@@ -206,7 +296,7 @@ def test_workspaces_of_one_store_share_the_log(config: Config, paths: Paths, tmp
 
 def test_nothing_is_opened_that_was_not_held_back(config: Config, paths: Paths) -> None:
     none = config.model_copy(update={"labels": config.labels.model_copy(update={"holdout_days": 0})})
-    labels.run(none, paths)
+    walked(none, paths)
     with pytest.raises(ConfigError, match=r"labels\.holdout_days"):
         open_holdout(none, paths, NOW, "for nothing")
     assert not paths.holdout_log(config.market.name).exists()

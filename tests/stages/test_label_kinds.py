@@ -103,6 +103,7 @@ def test_the_bundle_says_which_days_were_held_out(whole: Walked) -> None:
     start = end - pd.Timedelta(days=whole.config.labels.holdout_days)
     assert (found["holdout"]["start"], found["holdout"]["end"]) == (start.isoformat(), end.isoformat())
     assert len(found["holdout"]["data"]) == 64
+    assert {len(days) for days in found["holdout"]["days"].values()} == {whole.config.labels.holdout_days}
     assert found["as_of"] > found["holdout"]["start"] > found["trained_through"]
 
 

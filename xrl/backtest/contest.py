@@ -26,6 +26,8 @@ PAIRS: Final = (
     ("logistic", "volatility_only"),
     ("lightgbm", "majority"),
 )
+#: Of these the majority and volatility alone know none.
+_DIRECTIONAL: Final = ("direction_accuracy", "ic", "ic_within_year")
 
 Rows = dict[str, Any]
 
@@ -48,7 +50,7 @@ def model_section(rows: pd.DataFrame, min_shift_bars: int, draws: int, seed: int
     interval = partial(significance.interval, draws=draws, seed=seed)
     found["volatility_only"] |= {name: interval(*score)._asdict() for name, score in dealt.items()}
     for model in ("majority", "volatility_only"):
-        found[model] |= dict.fromkeys(("direction_accuracy", "ic", "ic_within_year"))  # they know none
+        found[model] |= dict.fromkeys(_DIRECTIONAL)
     return found
 
 
@@ -79,6 +81,19 @@ def paired_section(rows: pd.DataFrame, draws: int, seed: int) -> dict[str, Rows]
         }
         for ours, theirs in PAIRS
     }
+
+
+def plain_section(rows: pd.DataFrame) -> dict[str, dict[str, float | None]]:
+    """Every model's scores as `model_section` has them, without intervals; rows as there."""
+    found: dict[str, dict[str, float | None]] = {}
+    for model in MODELS:
+        scored = summary.scores(predictions_of(rows, model))
+        if model == "volatility_only":
+            scored |= _without_direction(predictions_of(rows, "lightgbm"))
+        found[model] = {name: float(own.statistic(own.sums.sum(axis=0))) for name, own in scored.items()}
+        if model in ("majority", "volatility_only"):
+            found[model] |= dict.fromkeys(_DIRECTIONAL)
+    return found
 
 
 def class_shares(rows: pd.DataFrame) -> dict[str, float]:

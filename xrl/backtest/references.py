@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from xrl import columns
 from xrl.labels import folds as spans
-from xrl.labels.classes import classes
+from xrl.labels.classes import Cut, classes
 from xrl.labels.folds import Fold
 
 Array = NDArray[np.float64]
@@ -29,9 +29,14 @@ def majority(labels: pd.DataFrame, laid: Sequence[Fold], fold: NDArray[np.intege
     """
     found = np.full((len(fold), len(columns.CLASSES)), np.nan)
     for own in laid:
-        truth = classes(labels[spans.train_mask(labels, own)], own)
-        found[fold == own.index] = np.bincount(truth, minlength=len(columns.CLASSES)) / len(truth)
+        found[fold == own.index] = shares(labels[spans.train_mask(labels, own)], own)
     return found
+
+
+def shares(training: pd.DataFrame, cut: Cut) -> Array:
+    """The shares of the classes among `training`, labels of matured bars. (3,)"""
+    truth = classes(training, cut)
+    return np.asarray(np.bincount(truth, minlength=len(columns.CLASSES)) / len(truth))
 
 
 def volatility_only(probabilities: Array, shares: Array) -> Array:

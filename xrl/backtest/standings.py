@@ -65,31 +65,31 @@ def _about(about: Found) -> list[str]:
 
 def _class_table(models: Found) -> list[str]:
     rows = [
-        [_named(model), *(_interval(models[model][key], digits) for _, key, digits in _CLASS_COLUMNS)]
+        [named(model), *(_interval(models[model][key], digits) for _, key, digits in _CLASS_COLUMNS)]
         for model in MODELS
     ]
-    return _table(["model", *(title for title, _, _ in _CLASS_COLUMNS)], rows)
+    return table(["model", *(title for title, _, _ in _CLASS_COLUMNS)], rows)
 
 
 def _detail_table(models: Found) -> list[str]:
     rows = [
-        [_named(model), *(_number(models[model].get(key)) for _, key in _CALIBRATION_COLUMNS)]
+        [named(model), *(_number(models[model].get(key)) for _, key in _CALIBRATION_COLUMNS)]
         for model in MODELS
         if model != "volatility_only"  # its calls are dealt out, so it has no F1 of a class
     ]
-    return _table(["model", *(title for title, _ in _CALIBRATION_COLUMNS)], rows)
+    return table(["model", *(title for title, _ in _CALIBRATION_COLUMNS)], rows)
 
 
 def _paired_table(paired: Found) -> list[str]:
     shown = [column for column in _CLASS_COLUMNS if column[1] not in ("balanced_accuracy", "ece_interval")]
     rows = [
         [
-            _named(name),
+            named(name),
             *(_test(tests[key], digits + 1) for _, key, digits in shown),
         ]
         for name, tests in paired.items()
     ]
-    return _table(["difference", *(title for title, _, _ in shown)], rows)
+    return table(["difference", *(title for title, _, _ in shown)], rows)
 
 
 def _trading(trading: Found) -> list[str]:
@@ -101,7 +101,7 @@ def _trading(trading: Found) -> list[str]:
     ]  # fmt: skip
     rows = [
         [
-            _named(name),
+            named(name),
             _interval(own["sharpe"], 2),
             *(_number(own["sharpe_year"].get(year), 2) for year in years),
             *(_number(own.get(f"sharpe_{key}"), 2) for key in ("costs_x0", "costs_x2", "delay_1")),
@@ -113,14 +113,14 @@ def _trading(trading: Found) -> list[str]:
         ]
         for name, own in strategies.items()
     ]
-    differences = [f"{_named(name)} {_test(test, 2)}" for name, test in trading["sharpe_differences"].items()]
+    differences = [f"{named(name)} {_test(test, 2)}" for name, test in trading["sharpe_differences"].items()]
     return [
         f"Net of costs (fee {trading['fee_bps']:g} bps and slippage {trading['slippage_bps']:g} bps a side, "
         f"funding, liquidation), equal-weight isolated sub-accounts rebalanced monthly, from "
         f"{trading['start'][:10]}. The rule: 1x beyond a threshold on P(BUY) - P(SELL), which is chosen for "
         "each fold on the folds before it, so nothing is traded in the first.",
         "",
-        *_table(head, rows),
+        *table(head, rows),
         "",
         f"Paired Sharpe differences: {'; '.join(differences)}.",
         "",
@@ -132,7 +132,8 @@ def _trading(trading: Found) -> list[str]:
     ]
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a Markdown table."""
     return [_line(head), _line(["---"] * len(head)), *(_line(row) for row in rows)]
 
 
@@ -140,7 +141,8 @@ def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _named(name: str) -> str:
+def named(name: str) -> str:
+    """A model, pair or strategy as the page calls it."""
     return name.replace("_", " ")
 
 

@@ -22,8 +22,9 @@ def log(model: _Model = None) -> None:
     config, paths = here()
     lines = read(paths.ledger(model or config.market.model_name))
     for entry, _ in lines:
+        bars = "" if entry.venue is None else f", bars of {entry.venue}: {', '.join(entry.bars)}"
         adopted = "" if entry.adopted is None else f", written afterwards: {entry.adopted}"
-        print(f"{entry.registered_at} recipe {entry.recipe[:12]}, bundle {entry.digest[:12]}{adopted}")
+        print(f"{entry.registered_at} recipe {entry.recipe[:12]}, bundle {entry.digest[:12]}{bars}{adopted}")
     recipes = len({line.entry.recipe for line in lines})
     print(
         f"{len(lines)} registrations of {recipes} recipes, newest hash {lines[-1].hash}"

@@ -6,11 +6,9 @@ modules are imported when a declared column is computed and not before. `trial` 
 what the columns do.
 """
 
-import hashlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
-from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, TypeAlias
 
@@ -23,6 +21,7 @@ from xrl.errors import ConfigError, DataError
 from xrl.features.feature import AVAILABLE, SETTLED, Feature
 from xrl.features.inputs import Inputs
 from xrl.features.rolling import Array
+from xrl.features.source import source_hash
 
 Bars: TypeAlias = Mapping[str, Array] | pd.DataFrame
 
@@ -71,14 +70,12 @@ def is_optional(one: ExtraFeature) -> bool:
 
 
 def _formula(one: ExtraFeature) -> str:
-    """Where the definition comes from; of a function with the hash of its file, so that a change shows."""
+    """Where the definition comes from; of a function with the hash of its files, so that a change shows."""
     arguments = ", ".join(f"{name}={value!r}" for name, value in sorted(one.params.items()))
     if one.ta is not None:
         return f"`ta` {one.ta}({arguments}).{one.output}"
-    module = _module(one, str(one.function).partition(":")[0])
-    file = Path(module.__file__ or "")
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()[:16] if file.is_file() else "unknown"
-    return f"{one.function}({arguments}), file {digest}"
+    digest = source_hash(str(one.function).partition(":")[0], _function(one))
+    return f"{one.function}({arguments}), source {digest[:16]}"
 
 
 def extra_columns(bars: Bars, x: Inputs, extra: Sequence[ExtraFeature]) -> dict[str, Array]:

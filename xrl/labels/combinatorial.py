@@ -85,7 +85,10 @@ def cpcv(
         ConfigError: `k` is not within 1..n_groups - 1, or a group is no longer than horizon and embargo.
     """
     if not 1 <= k < n_groups:
-        raise ConfigError(f"needs 1 <= k < n_groups; received n_groups {n_groups}, k {k}")
+        raise ConfigError(
+            f"at least one group is tested and at least one trains; received {k} of {n_groups} groups "
+            "tested. Take more groups or test fewer at a time."
+        )
     known = holdout.development_end(end, params)
     bars = int((known - start) / bar)
     least = params.horizon_bars + params.embargo_bars

@@ -1,18 +1,23 @@
 """The logs of opened holdouts: one chained log a market (`xrl.chain`), all in one folder.
 
 Enters: a log's path, an opening. Leaves: openings. Days count as seen where an earlier opening showed some of
-them of the same market, or showed the very same bars under any market's name.
+them of the same market, or any symbol's bars of a day, to the bit, under any market's name.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 from xrl import chain
 from xrl.chain import Link
 from xrl.errors import ConfigError, DataError
+from xrl.market.prints import Prints, hashes
+
+#: What lines of before it was asked do not say.
+_LATER: Final = {"again", "digest", "venue", "days"}
 
 
 @dataclass(frozen=True)
@@ -30,12 +35,18 @@ class Opening:
     commit: str | None  # None outside a checkout
     reason: str
     again: bool = False  # some of its days had been seen before
+    digest: str | None = (
+        None  # of the bundle that is judged; None in lines of before this was asked, as below
+    )
+    venue: str | None = None  # or world that the bars come from
+    days: Prints = field(default_factory=dict)  # every symbol's every day, by which they are known again
 
     def sentence(self) -> str:
         """Who opened what, and why, in one line."""
         return (
-            f"{self.opened_at} {self.market} {self.start}..{self.end}, recipe {self.recipe[:12]}, commit "
-            f"{(self.commit or 'none')[:12]}{', AGAIN' if self.again else ''}: {self.reason}"
+            f"{self.opened_at} {self.market} {self.start}..{self.end}, recipe {self.recipe[:12]}, bundle "
+            f"{(self.digest or 'unknown')[:12]}, commit {(self.commit or 'none')[:12]}"
+            f"{', AGAIN' if self.again else ''}: {self.reason}"
         )
 
 
@@ -46,6 +57,7 @@ class Days(NamedTuple):
     start: str
     end: str
     data: str | None  # SHA-256 of their bars, where they are a holdout
+    days: Prints = MappingProxyType({})  # of all or some of them
 
 
 class Entry(NamedTuple):
@@ -83,7 +95,7 @@ def append(path: Path, opening: Opening, again: bool = False) -> Entry:
 
     def tell(before: tuple[Link, ...]) -> Mapping[str, Any]:
         _openings(path, before)
-        days = Days(opening.market, opening.start, opening.end, opening.data)
+        days = Days(opening.market, opening.start, opening.end, opening.data, opening.days)
         earlier.extend(seen_before(path.parent, days))
         if earlier and not again:
             raise ConfigError(_refusal(earlier))
@@ -101,13 +113,18 @@ def seen_before(folder: Path, days: Days) -> tuple[Opening, ...]:
         DataError: a log in the folder is damaged.
     """
     known = [old for log in sorted(folder.glob("*.jsonl")) for old in read(log)[0]]
-    return tuple(old for old in known if old.data == days.data or _overlap(old, days))
+    own = hashes(days.days)
+    return tuple(
+        old
+        for old in known
+        if old.data == days.data or _overlap(old, days) or not own.isdisjoint(hashes(old.days))
+    )
 
 
 def _openings(path: Path, links: tuple[Link, ...]) -> tuple[Opening, ...]:
-    names = {field.name for field in fields(Opening)}
+    names = {one.name for one in fields(Opening)}
     for number, link in enumerate(links, start=1):
-        if not names - {"again"} <= link.told.keys() <= names:
+        if not names - _LATER <= link.told.keys() <= names:
             raise DataError(f"{path}, line {number}: it is no opening of a holdout; who wrote it?")
     return tuple(Opening(**link.told) for link in links)
 

@@ -26,15 +26,18 @@ def adopt(store: Store, name: str, path: Path, reason: str) -> tuple[Line, ...]:
     made = []
     for version in unregistered_versions(store, name, ledger.read(path)):
         recipe = version.tags.get("recipe", version.digest)
-        line = ledger.enter(path, _adopted(name, recipe, version.digest, version.run_id, reason))
+        line = ledger.enter(path, _adopted(store, name, recipe, version.digest, version.run_id, reason))
         store.tag(version, {ledger.TAG: line.hash})
         made.append(line)
     for run in unregistered_runs(store, name, ledger.read(path)):
         recipe = run.recipe or run.id
-        made.append(ledger.enter(path, _adopted(name, recipe, run.digest or "unknown", run.id, reason)))
+        made.append(
+            ledger.enter(path, _adopted(store, name, recipe, run.digest or "unknown", run.id, reason))
+        )
     return tuple(made)
 
 
-def _adopted(model: str, recipe: str, digest: str, run_id: str, reason: str) -> Registered:
+def _adopted(store: Store, model: str, recipe: str, digest: str, run_id: str, reason: str) -> Registered:
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    return Registered(now, model, recipe, digest, run_id, adopted=reason.strip())
+    known = ledger.origin(store.lineage(run_id, digest) or {})
+    return Registered(now, model, recipe, digest, run_id, adopted=reason.strip(), **known)

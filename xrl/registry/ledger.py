@@ -6,16 +6,19 @@ does not miss. What is gone from both, or was never registered, nobody can count
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from xrl import chain
 from xrl.chain import Link
 from xrl.errors import DataError
+from xrl.market.prints import Prints
 
 #: Tag of a version: the hash of its line.
 TAG: Final = "ledger"
+#: What lines of before it was asked do not say.
+_LATER: Final = {"venue", "bars"}
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,8 @@ class Registered:
     digest: str  # of the bundle
     run: str  # in the tracking store
     adopted: str | None = None  # why the line was written afterwards; None: by `xrl register`
+    venue: str | None = None  # or world that its bars came from; None in lines of before this was asked
+    bars: Prints = field(default_factory=dict)  # of one day a week, by which they are known again
 
 
 class Line(NamedTuple):
@@ -46,6 +51,22 @@ def read(path: Path) -> tuple[Line, ...]:
     return _lines(path, chain.read(path))
 
 
+def beside(path: Path) -> tuple[Line, ...]:
+    """All lines of the folder's other ledgers, ledger by ledger.
+
+    Raises:
+        DataError: one of them is damaged.
+    """
+    return tuple(
+        line for other in sorted(path.parent.glob("*.jsonl")) if other != path for line in read(other)
+    )
+
+
+def origin(lineage: Mapping[str, Any]) -> dict[str, Any]:
+    """What a line says of the bars behind a bundle: `venue` and `bars`, as far as its lineage knows them."""
+    return {"venue": lineage.get("venue"), "bars": lineage.get("data", {}).get("prints", {})}
+
+
 def enter(path: Path, entry: Registered) -> Line:
     """Add `entry`, on disk when this returns.
 
@@ -61,8 +82,8 @@ def enter(path: Path, entry: Registered) -> Line:
 
 
 def _lines(path: Path, links: tuple[Link, ...]) -> tuple[Line, ...]:
-    names = {field.name for field in fields(Registered)}
+    names = {one.name for one in fields(Registered)}
     for number, link in enumerate(links, start=1):
-        if link.told.keys() != names:
+        if not names - _LATER <= link.told.keys() <= names:
             raise DataError(f"{path}, line {number}: it is no line of the ledger of recipes; who wrote it?")
     return tuple(Line(Registered(**link.told), link.hash) for link in links)

@@ -2,8 +2,9 @@
 
 Two records are held against each other: the ledger of registrations (`registry.ledger`), which is chained,
 and the runs of the tracking store, which hold what was earned. Every run that was ever recorded for the model
-counts, those of refused and of deleted versions too. A recipe of the ledger whose returns the store cannot
-show is lost.
+counts, those of refused and of deleted versions too; and so does, under whatever name, a model that a ledger
+beside says was trained on some of the same bars. A recipe of a ledger whose returns the store cannot show is
+lost.
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from xrl.errors import DataError
+from xrl.market import prints
 from xrl.registry import ledger
 from xrl.registry.comparison import daily_series, flaw
 from xrl.registry.ledger import Line, Registered
@@ -22,7 +24,7 @@ from xrl.registry.version import Version
 
 
 def tried_beside(store: Store, candidate: Version, path: Path) -> Tried | None:
-    """The recipes of the candidate's model, its own run left out; None where nothing is recorded at all.
+    """Recipes tried on the candidate's bars, its own run left out; None where nothing is recorded at all.
 
     Only a bundle that is the ledger's to the byte says what a recipe earned; where there are several, the
     newest. A recipe that only unregistered runs know is one more try, and so is a run that names none.
@@ -33,12 +35,16 @@ def tried_beside(store: Store, candidate: Version, path: Path) -> Tried | None:
         path: of the model's ledger.
     """
     runs = store.runs(candidate.name)
-    lines, fault = _ledger(path, len(runs))
+    lines, elsewhere, fault = _ledgers(path, len(runs))
     if not runs and not lines:
         return None
-    beside = [line.entry for line in reversed(lines) if line.entry.run != candidate.run_id]
-    entered = {line.entry.recipe for line in lines}
-    registered = {line.entry.run for line in lines} | {candidate.run_id}
+    shared = _sharing(elsewhere, lines)
+    counted = [line.entry for line in (*lines, *shared)]
+    beside = [entry for entry in reversed(counted) if entry.run != candidate.run_id]
+    entered = {entry.recipe for entry in counted}
+    registered = {line.entry.run for line in (*lines, *elsewhere)} | {candidate.run_id}
+    models = sorted({line.entry.model for line in shared})
+    runs = (*runs, *(run for model in models for run in store.runs(model)))
     others = {run.recipe or run.id for run in runs if run.id not in registered}
     returns = {recipe: own for recipe in entered if (own := _newest(store, beside, recipe)) is not None}
     return Tried(
@@ -47,7 +53,7 @@ def tried_beside(store: Store, candidate: Version, path: Path) -> Tried | None:
         strays=frozenset(others - entered),
         unentered=_unentered(store, candidate.name, lines),
         fault=fault,
-        notes=_adopted(lines),
+        notes=(*_adopted(lines), *_told(models, shared)),
     )
 
 
@@ -75,18 +81,32 @@ def _unentered(store: Store, name: str, lines: Sequence[Line]) -> frozenset[str]
     return frozenset(versions | {run.recipe or run.id for run in unregistered_runs(store, name, lines)})
 
 
-def _ledger(path: Path, runs: int) -> tuple[tuple[Line, ...], str]:
-    """The ledger's lines; or none, and why it says nothing."""
+def _sharing(elsewhere: Sequence[Line], own: Sequence[Line]) -> tuple[Line, ...]:
+    """Lines of other models that were trained on some of the bars of this one."""
+    ours = frozenset[str]().union(*(prints.hashes(line.entry.bars) for line in own))
+    return tuple(line for line in elsewhere if not ours.isdisjoint(prints.hashes(line.entry.bars)))
+
+
+def _told(models: Sequence[str], shared: Sequence[Line]) -> tuple[str, ...]:
+    if not shared:
+        return ()
+    recipes = len({line.entry.recipe for line in shared})
+    return (f"{recipes} recipes of {', '.join(models)} were tried on the same bars and count as well",)
+
+
+def _ledgers(path: Path, runs: int) -> tuple[tuple[Line, ...], tuple[Line, ...], str]:
+    """The lines of the model's ledger and of all others; or none, and why they say nothing."""
     try:
-        lines = ledger.read(path)
+        lines, elsewhere = ledger.read(path), ledger.beside(path)
     except DataError as error:
-        return (), str(error)
+        return (), (), str(error)
     if lines or not runs:
-        return lines, ""
-    return (), (
+        return lines, elsewhere, ""
+    missing = (
         f"there is no ledger at {path}, though {runs} runs of this model are recorded: bring it back from a "
         "backup. A deployment that is older than the ledger begins one with `xrl ledger adopt --reason ...`"
     )
+    return (), (), missing
 
 
 def _adopted(lines: Sequence[Line]) -> tuple[str, ...]:

@@ -64,6 +64,7 @@ def register(config: Config, paths: Paths, store: Store) -> Registration:
     path = paths.ledger(name)
     if known is not None:
         return _reuse(store, known)
+    lineage = bundle.json("lineage.json")
     ledger.read(path)  # a damaged one is told before anything is recorded
     tags = _tags(config, paths, bundle)
     run = Run(
@@ -77,7 +78,7 @@ def register(config: Config, paths: Paths, store: Store) -> Registration:
     )
     run_id = log_run(store.client, store.url, run)
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    entry = Registered(now, name, tags["recipe"], bundle.digest, run_id)
+    entry = Registered(now, name, tags["recipe"], bundle.digest, run_id, **ledger.origin(lineage))
     version = store.create(name, run_id, {**tags, ledger.TAG: ledger.enter(path, entry).hash})
     store.set_alias(version, CHALLENGER)
     return Registration(version, is_new=True, is_champion=False)

@@ -19,7 +19,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST, ErrorCode
 
 from xrl.errors import BundleError, RegistryError
-from xrl.registry.bundle import SCHEMA, Bundle, canonical_json, open_bundle
+from xrl.registry.bundle import JUDGED_SCHEMAS, SCHEMA, Bundle, canonical_json, open_bundle
 from xrl.registry.version import Version
 from xrl.tracking import connect, without_password
 
@@ -182,16 +182,19 @@ class Store:
     @_answered
     def track(self, run_id: str, digest: str) -> pd.DataFrame | None:
         """The track in the bundle that a run holds; None where the bundle is gone or not that of `digest`."""
+        return self._sealed(run_id, digest, lambda bundle: pd.read_parquet(bundle.path / "track.parquet"))
+
+    @_answered
+    def lineage(self, run_id: str, digest: str) -> dict[str, Any] | None:
+        """The lineage in it; None where the bundle is gone or not that of `digest`."""
+        return self._sealed(run_id, digest, lambda bundle: dict(bundle.json("lineage.json")))
+
+    def _sealed(self, run_id: str, digest: str, read: Callable[[Bundle], _T]) -> _T | None:
         with tempfile.TemporaryDirectory() as aside:
             try:
                 path = Path(self.client.download_artifacts(run_id, BUNDLE_FOLDER, aside))
-                return pd.read_parquet(open_bundle(path, expected_digest=digest).path / "track.parquet")
-            except (
-                MlflowException,
-                BundleError,
-                OSError,
-                ValueError,
-            ):  # pyarrow's own are among the last two
+                return read(open_bundle(path, digest, JUDGED_SCHEMAS))
+            except (MlflowException, BundleError, OSError, ValueError):  # pyarrow's are among the last two
                 return None
 
     @_answered

@@ -24,7 +24,7 @@ def notes(folder: Path, lineage: Mapping[str, Any], recipe: str) -> tuple[str, .
         recipe: the candidate's.
     """
     held, data = lineage.get("holdout"), lineage["data"]
-    history = Days(lineage["market"], data["first"], data["last"], None)
+    history = Days(lineage["market"], data["first"], data["last"], None, data.get("prints", {}))
     try:
         earlier = seen_before(folder, history)
         own = () if held is None else seen_before(folder, Days(lineage["market"], **held))

@@ -107,7 +107,9 @@ class Predictor:
         labels = bundle.json("labels.json")
         self.digest = bundle.digest
         self.lineage: dict[str, Any] = bundle.json("lineage.json")
-        self._trained_through_ms = datetime.fromisoformat(self.lineage["trained_through"]).timestamp() * 1000
+        held = self.lineage.get("holdout")
+        newest = self.lineage["trained_through"] if held is None else held["end"]
+        self._known_ms = datetime.fromisoformat(newest).timestamp() * 1000
         self._features = FeatureParams.model_validate(spec["params"])
         _check_functions(bundle, self._features)
         declared = table.declared(self._features)
@@ -172,11 +174,10 @@ class Predictor:
     def is_stale(self, timestamp_ms: int) -> bool:
         """Whether a bar is so long after the last one the model learned from that it should be trained anew.
 
-        Market time decides, so that a replayed year is judged like a live one. It counts from
-        `trained_through`, by which every price that trained the model was known: `as_of` is as late as that
-        only where no days are held out.
+        Market time decides, so that a replayed year is judged like a live one. Days that were held out are
+        counted apart: training again would hold out as many, so it counts from their end where there are any.
         """
-        age_days = (timestamp_ms - self._trained_through_ms) / _DAY_MS
+        age_days = (timestamp_ms - self._known_ms) / _DAY_MS
         return age_days > float(self.lineage["stale_after_days"])
 
     def _see(self, window: Window) -> _Seen:

@@ -36,7 +36,7 @@ Array = NDArray[np.float64]
 
 _KEYS = [c.SYMBOL, c.TIMESTAMP]
 #: Where chance stands in each picture.
-_CHANCE = {"f1_macro": 1 / 3, "direction_accuracy": 0.5, "ic_within_year": 0.0}
+CHANCE = {"f1_macro": 1 / 3, "direction_accuracy": 0.5, "ic_within_year": 0.0}
 
 
 class Tables(NamedTuple):
@@ -60,7 +60,7 @@ def run(config: Config, paths: Paths, out: Path) -> dict[str, Any]:
     draws, seed = config.backtest.bootstrap, config.backtest.bootstrap_seed
     traded = _trade(config, tables, rows)
     found: dict[str, Any] = {
-        "about": _about(config, tables, rows),
+        "about": about(config, tables, rows),
         "models": report.plain_tree(contest.model_section(rows, shift, draws, seed)),
         "paired": report.plain_tree(contest.paired_section(rows, draws, seed)),
         "trading": traded.figures,
@@ -108,7 +108,8 @@ def judged_rows(tables: Tables, seed: int) -> pd.DataFrame:
     return rows
 
 
-def _about(config: Config, tables: Tables, rows: pd.DataFrame) -> dict[str, Any]:
+def about(config: Config, tables: Tables, rows: pd.DataFrame) -> dict[str, Any]:
+    """What was judged, and on what; `rows` with their class."""
     judged = rows[rows[c.LABEL].notna()]
     return {
         "market": config.market.name,
@@ -133,11 +134,17 @@ class TradedMarket(NamedTuple):
 
 def traded_market(config: Config, tables: Tables, rows: pd.DataFrame) -> TradedMarket:
     """The market of the judged `rows`: symbol, timestamp and fold of every predicted bar."""
-    laid = tables.folds
-    before = tables.features[tables.features[c.TIMESTAMP] < laid[0].test_start]
+    laid, whole = tables.folds, tensors(config, tables, rows)
+    span = naive(laid[1].test_start), naive(laid[-1].test_end)
+    return TradedMarket(whole, court_of(config, [tensor.between(*span) for tensor in whole]))
+
+
+def tensors(config: Config, tables: Tables, rows: pd.DataFrame) -> tuple[MarketTensor, ...]:
+    """The market of `rows` (symbol, timestamp), one tensor a symbol, as rules on a signal trade it."""
+    before = tables.features[tables.features[c.TIMESTAMP] < tables.folds[0].test_start]
     scaler = scaling.fit(before[list(STATE_COLUMNS)].to_numpy(np.float64), STATE_COLUMNS)
-    blocks = np.zeros((len(rows), 0), dtype=np.float32)  # rules on a signal see no expert
-    whole = assemble(
+    blocks = np.zeros((len(rows), 0), dtype=np.float32)  # such rules see no expert
+    return assemble(
         tables.bars,
         tables.features,
         rows[_KEYS],
@@ -146,10 +153,12 @@ def traded_market(config: Config, tables: Tables, rows: pd.DataFrame) -> TradedM
         config.labels.volatility_window,
         config.labels.horizon_bars,
     )
-    span = naive(laid[1].test_start), naive(laid[-1].test_end)
-    traded = [tensor.between(*span) for tensor in whole]
+
+
+def court_of(config: Config, traded: Sequence[MarketTensor]) -> Court:
+    """The court of these bars, with params.yaml's terms."""
     grid = portfolio.grid_of([tensor.timestamp for tensor in traded])
-    return TradedMarket(whole, Court(stack(traded), grid, terms_of(config.backtest)))
+    return Court(stack(list(traded)), grid, terms_of(config.backtest))
 
 
 class _Traded(NamedTuple):
@@ -164,7 +173,7 @@ def _trade(config: Config, tables: Tables, rows: pd.DataFrame) -> _Traded:
     laid, params = tables.folds, config.backtest
     whole, court = traded_market(config, tables, rows)
     stress = {"costs_x0": terms_of(params, 0.0), "costs_x2": terms_of(params, 2.0)}
-    signals = {name: _signal(rows, name) for name in RIVALS}
+    signals = {name: signal_of(rows, name) for name in RIVALS}
     targets = {name: threshold_rule(signal, rows, whole, laid, court) for name, signal in signals.items()}
     targets |= {
         "buy_and_hold": baselines.constant_targets(1.0, court.grid),
@@ -190,7 +199,8 @@ def _trade(config: Config, tables: Tables, rows: pd.DataFrame) -> _Traded:
     return _Traded(report.plain_tree(figures), curves, court.grid.timestamp)
 
 
-def _signal(rows: pd.DataFrame, model: str) -> Array:
+def signal_of(rows: pd.DataFrame, model: str) -> Array:
+    """P(BUY) - P(SELL) of a model. (rows,)"""
     sell, _, buy = c.probability_columns(model)
     return np.asarray((rows[buy] - rows[sell]).to_numpy(np.float64))
 
@@ -221,9 +231,9 @@ def _draw(out: Path, rows: pd.DataFrame, found: dict[str, Any], traded: _Traded)
             figure: {
                 model: own[figure] for model, own in found["models"].items() if _shown(model, own[figure])
             }
-            for figure in _CHANCE
+            for figure in CHANCE
         }
-        plots.draw_intervals(figures, place, f"{name}: out of sample, 95 % intervals", _CHANCE)
+        plots.draw_intervals(figures, place, f"{name}: out of sample, 95 % intervals", CHANCE)
     with aside(out / "equity.png") as place:
         daily = plots.daily_equity(traded.timestamp, traded.curves)
         plots.draw_equity(daily, place, f"{name}: threshold rules, net of costs", front="lightgbm")

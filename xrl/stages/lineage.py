@@ -4,6 +4,7 @@ Enters: the checkout that a run lives in. Leaves: plain values without clock, ho
 identical run has an identical lineage.
 """
 
+import ast
 import hashlib
 import subprocess
 from pathlib import Path
@@ -13,22 +14,32 @@ import pandas as pd
 import yaml
 
 import xrl
-from xrl import columns
+from xrl import columns, imports
 from xrl.config import Config
 from xrl.features import extra
 from xrl.labels import folds, holdout
 from xrl.labels.holdout import Span
+from xrl.market import prints
 from xrl.paths import Paths
 
 #: Stage outputs whose bytes follow from code and market alone; hashes of trained ones stay in dvc.lock.
 _HASHED = ("xrl/", "stages/snapshot", "stages/features", "stages/labels")
-#: Code that decides what is learned, traded and measured, below the package's folder: all that a stage
-#: imports (tests/stages/test_lineage.py), less what the bundle is packed and replayed with.
-_SOURCES = (
-    *("account", "backtest", "columns.py", "env", "evaluation", "experts", "features", "labels"),
-    *("market/candles.py", "market/disk.py", "market/monthfile.py", "market/resample.py", "market/rows.py"),
-    *("market/spans.py", "market/store.py", "market/tables.py", "policy", "presets.py", "sandbox/worlds.py"),
-    *("serve/confirmation.py", "stages"),
+#: The stages of dvc.yaml: what they import is the recipe's code, less `_UNREAD` and what only that imports.
+_STAGES = (
+    *("snapshot", "features", "labels", "experts", "oof", "policy", "backtest", "refit"),
+    "forecast",
+    "bundle",
+)
+_UNREAD = frozenset(
+    {
+        # declarations: the values are in the recipe themselves, as the bundle's params.yaml
+        *("xrl", "xrl.config", "xrl.errors", "xrl.paths"),
+        # what draws and decides nothing
+        *("xrl.backtest.plots", "xrl.experts.plots", "xrl.stages.expert_pictures"),
+        # what a bundle is packed and replayed with: its stage proves that it computes what training did
+        *("xrl.registry.bundle", "xrl.serve.candles", "xrl.serve.forecast", "xrl.serve.onnx_model"),
+        *("xrl.serve.predictor", "xrl.serve.sources"),
+    }
 )
 #: Sections of params.yaml that a bundle depends on; the gate's bounds are the judge's, not the candidate's.
 SECTIONS = (
@@ -46,6 +57,7 @@ def lineage(config: Config, paths: Paths, bars: pd.DataFrame) -> dict[str, Any]:
     time = bars[columns.TIMESTAMP]
     return {
         "market": config.market.name,
+        "venue": venue(config),
         "as_of": config.snapshot.as_of.isoformat(),
         "stale_after_days": config.bundle.stale_after_days,
         "git_commit": git_commit(paths.root),
@@ -54,11 +66,12 @@ def lineage(config: Config, paths: Paths, bars: pd.DataFrame) -> dict[str, Any]:
         "functions": functions(config),
         "samples": trained,
         "trained_through": refit.train_end.isoformat(),
-        "holdout": None if held is None else _held(bars, held),
+        "holdout": None if held is None else held_out(bars, held),
         "data": {
             "first": time.min().isoformat(),
             "last": time.max().isoformat(),
             "bars": {str(symbol): len(rows) for symbol, rows in bars.groupby(columns.SYMBOL)},
+            "prints": prints.of_mondays(prints.prints(bars)),
         },
         "seeds": {
             "experts": list(config.experts.seeds),
@@ -67,13 +80,19 @@ def lineage(config: Config, paths: Paths, bars: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _held(bars: pd.DataFrame, held: Span) -> dict[str, str]:
+def held_out(bars: pd.DataFrame, held: Span) -> dict[str, Any]:
     """The days that were held out, as the log of openings knows them."""
     return {
         "start": held.start.isoformat(),
         "end": held.end.isoformat(),
         "data": holdout.data_hash(bars, held),
+        "days": prints.prints(bars[bars[columns.TIMESTAMP] >= held.start]),
     }
+
+
+def venue(config: Config) -> str:
+    """Where the bars come from: the venue, or the sandbox's world."""
+    return config.market.venue if config.market.world is None else f"sandbox/{config.market.world}"
 
 
 def sections(config: Config) -> dict[str, Any]:
@@ -83,10 +102,9 @@ def sections(config: Config) -> dict[str, Any]:
 
 
 def functions(config: Config) -> dict[str, str]:
-    """Users' functions among the features: name of the column -> arguments and hash of the function's file.
+    """Users' functions among the features: name of the column -> arguments and hash of the function's files.
 
-    The hash is of the file's bytes, so a comment changed in it is a new recipe as well. What that file
-    imports in turn is not hashed.
+    The hash is of the files' bytes (`xrl.features.source`), so a comment changed in one is a new recipe.
 
     Raises:
         ConfigError: a module or an input does not exist.
@@ -102,14 +120,25 @@ def functions(config: Config) -> dict[str, str]:
 def source_hash(package: Path) -> str:
     """SHA-256 over names and contents of the code that a recipe depends on, below the package's folder."""
     found = hashlib.sha256()
-    for file in sorted(file for name in _SOURCES for file in _modules(package / name)):
-        found.update(f"{file.relative_to(package).as_posix()}\0".encode())
+    for name, file in sorted(source_files(package).items()):
+        found.update(f"{name}\0".encode())
         found.update(hashlib.sha256(file.read_bytes()).digest())
     return found.hexdigest()
 
 
-def _modules(path: Path) -> list[Path]:
-    return [path] if path.is_file() else list(path.rglob("*.py"))
+def source_files(package: Path) -> dict[str, Path]:
+    """That code, by dotted name: all that the stages import and that says more than a docstring does."""
+    files = imports.closure(
+        (f"xrl.stages.{stage}" for stage in _STAGES),
+        lambda top: package / "__init__.py" if top == "xrl" else None,
+        _UNREAD,
+    )
+    return {name: file for name, file in files.items() if not _is_title(file)}
+
+
+def _is_title(file: Path) -> bool:
+    """Whether a file holds a docstring alone, as most rooms' `__init__.py` do."""
+    return all(isinstance(node, ast.Expr) for node in ast.parse(file.read_bytes()).body)
 
 
 def git_commit(root: Path) -> str | None:
