@@ -230,6 +230,7 @@ class ExpertParams(_Section):
     seeds: tuple[int, ...] = Field(min_length=1)
     window_bars: int = Field(ge=30)
     calibration_share: float = Field(gt=0, lt=0.5)
+    learn_tail: bool
 
     @model_validator(mode="after")
     def _training_is_known(self) -> Self:
@@ -243,6 +244,11 @@ class ExpertParams(_Section):
         if any(recipe.schedule.context >= self.window_bars for recipe in recipes):
             raise ValueError("`schedule.context` must be shorter than `window_bars`")
         return self
+
+    @property
+    def held_share(self) -> float:
+        """Share of a fold's training bars that its models have not learned from in the end."""
+        return 0.0 if self.learn_tail else self.calibration_share
 
     @property
     def training(self) -> presets.Preset:

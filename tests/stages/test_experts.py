@@ -1,6 +1,7 @@
 """The stage on a tiny planted market of made-up feature columns: files in, files out."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from xrl.errors import ConfigError, DataError
 from xrl.features.scaling import Scaler
 from xrl.labels import folds
 from xrl.paths import Paths
-from xrl.stages import experts, oof
+from xrl.stages import experts, leak_training, oof
 from xrl.stages.expert_rows import alignment_rows, read_rows, split_tail
 
 START = pd.Timestamp("2025-01-01", tz="UTC")
@@ -205,3 +206,54 @@ class TestMistakes:
         pd.read_parquet(paths.labels).iloc[1:].to_parquet(other.labels, index=False)
         with pytest.raises(DataError, match="different bars"):
             read_rows(other, "pattern")
+
+
+@pytest.fixture(scope="module")
+def whole(config, trained, tmp_path_factory) -> tuple[Config, Paths]:
+    made = Paths(tmp_path_factory.mktemp("whole"))
+    for name in ("features", "labels"):
+        shutil.copytree(trained.stage(name), made.stage(name))
+    params = config.experts.model_copy(update={"learn_tail": True, "seeds": (0,)})
+    own = config.model_copy(update={"experts": params})
+    for expert in ("pattern", "boosted"):
+        experts.run(own, made, fold=0, expert=expert)
+    return own, made
+
+
+class TestTail:
+    """`experts.learn_tail`: the calibration's bars train the model that predicts, and nothing later does."""
+
+    @pytest.mark.parametrize("expert", ["pattern", "boosted"])
+    def test_every_training_bar_is_learned_and_the_leak_check_knows(self, config, trained, whole, expert):
+        own, made = whole
+        laid, refit = folds.load(made.folds)
+        rows = read_rows(made, expert)
+
+        def other(paths: Paths, share: float) -> int:
+            return leak_training.other_rows(leak_training.trained(paths, expert, laid, refit, share)[0], rows)
+
+        assert other(made, own.experts.held_share) == 0
+        assert other(trained, config.experts.held_share) == 0
+        assert other(trained, own.experts.held_share) == 1  # there the last tenth was not learned
+
+    @pytest.mark.parametrize("expert", ["pattern", "boosted"])
+    def test_the_temperature_is_of_a_model_that_had_not_learned_them(self, trained, whole, expert):
+        ours, theirs = (oof.read_predictions(paths, 0, expert) for paths in (whole[1], trained))
+        assert not np.allclose(ours["buy"], theirs["buy"])
+        if expert == "boosted":  # of the networks `trained` has two, so theirs is another temperature
+            told = [
+                json.loads((paths.expert(0, expert) / "report.json").read_text())
+                for paths in (whole[1], trained)
+            ]
+            assert told[0]["temperature"] == told[1]["temperature"]
+
+    def test_labels_after_the_training_change_nothing(self, whole):
+        own, made = whole
+        before = oof.read_predictions(made, 0, "boosted")
+        labels = pd.read_parquet(made.labels)
+        end = folds.load(made.folds)[0][0].train_end
+        later = labels["horizon_end"] > end
+        labels.loc[later, "score"] = -labels.loc[later, "score"]
+        labels.to_parquet(made.labels)
+        experts.run(own, made, fold=0, expert="boosted")
+        pd.testing.assert_frame_equal(oof.read_predictions(made, 0, "boosted"), before)

@@ -13,10 +13,14 @@ from typer.testing import CliRunner
 from tests.study.planted import SYMBOLS, TEST_DAYS, write_files, write_params
 from xrl import columns as c
 from xrl.__main__ import app
+from xrl.commands.study_data import chosen_recipe
+from xrl.config import load_config
 from xrl.errors import ConfigError, DataError, XrlError
 from xrl.study import cells, roster
 
 MODELS = "logistic,lightgbm,xlstm"
+EXPERTS = load_config(Path(__file__).parents[2] / "params.yaml").experts
+LONGER = EXPERTS.model_copy(update={"window_bars": 90})
 
 
 class Home(NamedTuple):
@@ -141,11 +145,14 @@ def test_fewer_seeds_or_folds_are_marked(home: Home) -> None:
 
 def test_a_recipe_is_its_own_trial_and_a_name_is_not() -> None:
     everybody = {one.name: one for one in roster.entrants(roster.PRESETS["lean"], 5)}
-    digests = {name: one.digest(60, 0.1) for name, one in everybody.items()}
+    digests = {name: one.digest(EXPERTS) for name, one in everybody.items()}
     assert digests["xlstm"] == digests["xlstm_experts"]  # one recipe, on other columns
     assert len(set(digests.values())) == len(digests) - 1
-    assert everybody["xlstm"].digest(90, 0.1) != digests["xlstm"]
-    assert everybody["lightgbm"].digest(90, 0.1) == digests["lightgbm"]  # it reads no window
+    assert everybody["xlstm"].digest(LONGER) != digests["xlstm"]
+    whole = EXPERTS.model_copy(update={"learn_tail": True})
+    assert everybody["xlstm"].digest(whole) != digests["xlstm"]
+    assert everybody["lightgbm"].digest(whole) == digests["lightgbm"]  # it keeps nothing back
+    assert everybody["lightgbm"].digest(LONGER) == digests["lightgbm"]  # it reads no window
     assert everybody["xlstm_source"].folds_of(4) == range(3, 4)
     assert set(c.EXPERTS) == set(everybody["xlstm_experts"].parts)
 
@@ -156,4 +163,13 @@ def test_params_say_which_recipe_the_networks_follow(home: Home) -> None:
     assert params["market"]["symbols"] == list(SYMBOLS)
     folders = {path.name for path in (home.path / "out" / "cells" / "default").iterdir()}
     lean = next(one for one in roster.entrants(roster.PRESETS["lean"], 2) if one.name == "xlstm")
-    assert f"xlstm-{lean.digest(30, 0.1)}" not in folders
+    short = EXPERTS.model_copy(update={"window_bars": 30})
+    assert f"xlstm-{lean.digest(short)}" not in folders
+
+
+def test_a_preset_is_named_in_place_of_the_recipe(home: Home) -> None:
+    config = chosen_recipe(load_config(home.path / "params.yaml"), "market", True)
+    assert config.experts.training == roster.PRESETS["market"]
+    assert config.experts.held_share == 0.0
+    with pytest.raises(ConfigError, match="`--preset` must be one of"):
+        contest("--preset", "best")

@@ -15,6 +15,7 @@ from xrl.commands.study_data import (
     TestDaysOption,
     chosen_config,
     chosen_files,
+    chosen_recipe,
 )
 from xrl.errors import ConfigError
 
@@ -36,6 +37,10 @@ def contest(
     few: Annotated[
         str, typer.Option(help="Models of fewer seeds, e.g. transformer=2; they are marked.")
     ] = "",
+    preset: Annotated[str, typer.Option(help="Of the networks; default: that of params.yaml.")] = "",
+    learn_tail: Annotated[
+        bool, typer.Option("--learn-tail", help="Train networks anew with the calibration's bars.")
+    ] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Compute cells of other code anew.")] = False,
     only_table: Annotated[bool, typer.Option("--only-table", help="Judge what is there.")] = False,
     out: Annotated[Path, typer.Option(help="Folder of cells, page, figures and pictures.")] = Path(
@@ -55,6 +60,7 @@ def contest(
         raise ConfigError(f"`--label` knows {', '.join(LABELS)}; received {', '.join(unknown)}")
     files = chosen_files(data, start, end)
     config = chosen_config(checkout, data, chosen_symbols(symbols, more), test_days, context)
+    config = chosen_recipe(config, preset, learn_tail)
     wanted = tuple(name for name in models.replace(",", " ").split())
     questions = []
     for name in names:

@@ -69,3 +69,23 @@ def chosen_config(
             "features": features,
         }
     )
+
+
+def chosen_recipe(config: "Config", preset: str, learn_tail: bool) -> "Config":
+    """The parameters with a named preset as it is in place of the checkout's recipe.
+
+    Args:
+        config: of the checkout.
+        preset: name; empty keeps the recipe.
+        learn_tail: train networks anew with the bars that their temperature was fitted on.
+
+    Raises:
+        ConfigError: there is no such preset.
+    """
+    from xrl.presets import PRESETS
+
+    if preset and preset not in PRESETS:
+        raise ConfigError(f"`--preset` must be one of {', '.join(PRESETS)}; received {preset!r}")
+    named = {"preset": preset, "override": {}, "members": ({},)} if preset else {}
+    tail = {"learn_tail": True} if learn_tail else {}
+    return config.model_copy(update={"experts": config.experts.model_copy(update={**named, **tail})})

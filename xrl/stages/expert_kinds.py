@@ -18,7 +18,6 @@ from xrl.config import ExpertParams
 from xrl.experts import backend, boosted
 from xrl.experts.answers import Said
 from xrl.experts.windows import Rows, window_ends
-from xrl.presets import Preset
 from xrl.stages.aside import aside
 
 if TYPE_CHECKING:
@@ -140,7 +139,7 @@ def _fit_networks(
 
     recipes = params.recipes
     if epochs is not None:
-        recipes = tuple(_whole(recipe, count) for recipe, count in zip(recipes, epochs))
+        recipes = tuple(recipe.over(count) for recipe, count in zip(recipes, epochs))
     networks = ensemble.fit(
         bars.rows,
         bars.learned,
@@ -165,8 +164,3 @@ def _curve(network: "Trained") -> pd.DataFrame:
     found.insert(0, "seed", network.seed)
     found.insert(0, "member", network.member)
     return found
-
-
-def _whole(preset: Preset, epochs: int) -> Preset:
-    """`preset` over a fixed number of epochs."""
-    return preset.model_copy(update={"schedule": preset.schedule.model_copy(update={"epochs": epochs})})

@@ -8,8 +8,10 @@ confusion.png, reliability.png}, each aside and renamed.
 import logging
 import shutil
 import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -22,11 +24,12 @@ from xrl.evaluation import calibration, metrics
 from xrl.experts.answers import Said
 from xrl.features.scaling import Scaler
 from xrl.labels import folds
+from xrl.labels.folds import Fold
 from xrl.paths import Paths
 from xrl.stages import expert_pictures
 from xrl.stages.aside import aside, write_json
 from xrl.stages.expert_kinds import Bars, Expert, ask, fit_expert, rows_answered, write_members
-from xrl.stages.expert_rows import alignment_rows, read_rows, signature, split_tail
+from xrl.stages.expert_rows import ExpertRows, alignment_rows, read_rows, signature, split_tail
 from xrl.stages.expert_targets import with_targets
 
 if TYPE_CHECKING:
@@ -58,6 +61,9 @@ def run(config: Config, paths: Paths, fold: int, expert: str, watch: "Watch | No
     tail = rows_answered(trained, rows, held)
     looked_at = ask(trained, rows, tail)
     temperature, report = calibrated(looked_at.probabilities, rows.label[tail])
+    if config.experts.learn_tail:
+        learned = source.training(laid[fold])
+        trained = _whole(config, paths, expert, laid[fold], source, learned, trained)
     wanted = {
         "test": source.testing(laid[fold], trained.window),
         "align": alignment_rows(source, laid[0], trained.window),
@@ -77,6 +83,33 @@ def run(config: Config, paths: Paths, fold: int, expert: str, watch: "Watch | No
     write_json(paths.expert(fold, expert) / "report.json", {**about, "columns": list(source.names)})
     shutil.rmtree(folder, ignore_errors=True)
     log.info("%d-%s: temperature %.2f, %.1f s", fold, expert, temperature, time.perf_counter() - started)
+
+
+def _whole(
+    config: Config,
+    paths: Paths,
+    expert: str,
+    fold: Fold,
+    source: ExpertRows,
+    learned: NDArray[np.bool_],
+    looked_at: Expert,
+) -> Expert:
+    """The expert trained anew on all of its training bars, as long as the one that was looked at.
+
+    Figures and history stay those of `looked_at`: the new one has no bar left to be looked at with.
+    """
+    none, recipes = np.zeros_like(learned), config.experts.recipes
+    rows = with_targets(paths, source, source.scaled(fold)[0], fold, learned, none, recipes)
+    epochs = epochs_of(looked_at.about, len(recipes)) if expert in columns.EXPERTS else None
+    folder = paths.checkpoints(f"{fold.index}-{expert}") / "whole"
+    found = fit_expert(expert, Bars(rows, learned, none), config.experts, epochs=epochs, folder=folder)
+    return replace(found, about=looked_at.about, history=looked_at.history)
+
+
+def epochs_of(members: Sequence[Mapping[str, Any]], recipes: int) -> list[int]:
+    """Of each recipe the median over its trainings, by the figures of these."""
+    trained = [(own["member"], own["epochs"]) for own in members]
+    return [int(np.median([epochs for own, epochs in trained if own == member])) for member in range(recipes)]
 
 
 def calibrated(raw: NDArray[np.float64], truth: NDArray[np.integer]) -> tuple[float, dict[str, object]]:

@@ -75,7 +75,7 @@ def training_figures(config: Config, paths: Paths, bars: pd.DataFrame) -> dict[s
     reaching, other = leak_training.unsealed(pd.read_parquet(paths.labels), held), 0
     for expert in config.oof.committee:
         rows = read_rows(paths, expert)
-        for model in leak_training.trained(paths, expert, laid, refit, config.experts.calibration_share):
+        for model in leak_training.trained(paths, expert, laid, refit, config.experts.held_share):
             apart.append(leak_training.expert_scaler(model, rows))
             reaching += leak_training.reaching(rows, model.span, held, embargo)
             other += leak_training.other_rows(model, rows)

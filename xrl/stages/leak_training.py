@@ -35,7 +35,7 @@ class Trained(NamedTuple):
 
     folder: Path  # with scaler.json and report.json
     span: Fold | Refit
-    held_share: float  # of its training bars, kept for calibration; 0 for the refit
+    held_share: float  # of its training bars, kept for calibration and never learned; 0 for the refit
     command: str  # that makes it
 
 

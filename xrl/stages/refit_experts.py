@@ -24,7 +24,7 @@ from xrl.stages.aside import aside, write_json
 from xrl.stages.expert_kinds import Bars, ask, fit_expert
 from xrl.stages.expert_rows import alignment_rows, read_rows, signature
 from xrl.stages.expert_targets import with_targets
-from xrl.stages.experts import prediction_table, write_expert
+from xrl.stages.experts import epochs_of, prediction_table, write_expert
 from xrl.stages.oof import KEYS, embeddings, expert_matrix, read_predictions, test_rows
 
 
@@ -114,13 +114,13 @@ def _own(column: str, name: str) -> str:
 
 def _epochs(reports: Sequence[Mapping[str, Any]], members: int) -> list[int]:
     """Of each recipe the median over folds and seeds."""
-    trained = [(own["member"], own["epochs"]) for report in reports for own in report["members"]]
-    if {member for member, _ in trained} != set(range(members)):
+    known = {own["member"] for report in reports for own in report["members"]}
+    if known != set(range(members)):
         raise DataError(
             f"the folds were not trained with the {members} recipes of `experts.members`; run `xrl experts` "
             "for every fold and expert again"
         )
-    return [int(np.median([epochs for own, epochs in trained if own == member])) for member in range(members)]
+    return epochs_of([own for report in reports for own in report["members"]], members)
 
 
 def _fold_report(paths: Paths, fold: int, expert: str) -> dict[str, Any]:

@@ -159,8 +159,7 @@ def _compared(
 
 def _record(question: Question, name: str, own: Preset, found: Mapping[str, Any], scope: Scope) -> Run:
     """A recipe's run in the experiment of the market's model, where the gate counts it as tried."""
-    experts = question.config.experts
-    digest = _entrant(name, own, scope).digest(experts.window_bars, experts.calibration_share)
+    digest = _entrant(name, own, scope).digest(question.config.experts)
     params = {"variant": name, **scope._asdict(), "recipe": own.model_dump(mode="json")}
     tags = {"kind": "ablation", "recipe": f"ablation-{digest}"}
     return Run(question.config.market.model_name, f"ablation {name}", params, found, tags)

@@ -42,8 +42,7 @@ class Cell(NamedTuple):
     seed: int
 
     def path(self, root: Path, question: Question) -> Path:
-        experts = question.config.experts
-        digest = self.entrant.digest(experts.window_bars, experts.calibration_share)
+        digest = self.entrant.digest(question.config.experts)
         folder = root / "cells" / question.name / f"{self.entrant.name}-{digest}"
         return folder / f"{self.part}-{self.fold}-{self.seed}.npz"
 

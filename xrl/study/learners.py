@@ -62,5 +62,9 @@ def _network(question: Question, part: str, preset: Preset, fold: int, seed: int
     tail = np.flatnonzero(held & window_ends(rows.position, window))
     raw = train.predict(fitted.model, rows, tail, window).probabilities
     temperature = calibration.fit_temperature(raw, rows.label[tail])
+    if question.config.experts.learn_tail:
+        whole, none = source.training(span), np.zeros_like(held)
+        rows = with_targets(question.paths, source, question.scaled(part, fold), span, whole, none, (preset,))
+        fitted = train.fit_expert(rows, whole, none, preset.over(fitted.epochs), window, seed)
     found = train.predict(fitted.model, rows, question.tested(fold), window, temperature)
     return Answer(found.probabilities, temperature)

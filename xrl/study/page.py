@@ -105,7 +105,7 @@ def _seed_table(models: Found) -> list[str]:
         ("log-loss", "log_loss", 4),
     )
     rows = [
-        [_named(name), str(own["seeds"]["count"]), *(_spread(own["seeds"][key], d) for _, key, d in keys)]
+        [_named(name), f"{own['seeds']['count']:.0f}", *(_spread(own["seeds"][key], d) for _, key, d in keys)]
         for name, own in models.items()
         if "seeds" in own
     ]

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Final, Literal, NamedTuple
 
 from xrl import columns
+from xrl.config import ExpertParams
 from xrl.errors import ConfigError
 from xrl.presets import PRESETS, Network, Preset
 
@@ -37,15 +38,15 @@ class Entrant(NamedTuple):
     seeds: int = 1
     folds: int | None = None
 
-    def digest(self, window: int, share: float) -> str:
+    def digest(self, params: ExpertParams) -> str:
         """Ten hex digits over everything that decides what a training of it gives.
 
         Args:
-            window: bars a network reads.
-            share: of the training bars, kept for calibration.
+            params: section `experts`: a network's window, and what is kept for its calibration.
         """
         recipe = None if self.preset is None else self.preset.model_dump(mode="json")
-        text = json.dumps([self.learner, recipe, *((window, share) if recipe else ())], sort_keys=True)
+        around = (params.window_bars, params.calibration_share, *(("learn_tail",) * params.learn_tail))
+        text = json.dumps([self.learner, recipe, *(around if recipe else ())], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:10]
 
     def folds_of(self, count: int) -> range:

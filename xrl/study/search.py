@@ -158,9 +158,8 @@ def _score(
 
 def _run_of(question: Question, plan: Plan, trial: FrozenTrial) -> Run:
     """A trial's run in the experiment of the market's model, where the gate counts it as tried."""
-    experts = question.config.experts
     own = Preset.model_validate(trial.user_attrs["recipe"])
-    digest = Entrant("search", "network", (ALL,), own).digest(experts.window_bars, experts.calibration_share)
+    digest = Entrant("search", "network", (ALL,), own).digest(question.config.experts)
     gains = {key: value for key, value in trial.user_attrs.items() if key.startswith("fold_")}
     return Run(
         experiment=question.config.market.model_name,
