@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xrl.account.orders import Order, market_order
@@ -20,7 +20,9 @@ def account(equity: float, peak: float = 1000.0, quantity: float = 0.0):  # type
     return open_account(equity)._replace(peak=peak, quantity=quantity)
 
 
-def after(guard: Guard, equity: float, day: float = 10.0, liquidated: bool = False, peak: float = 1000.0) -> Guard:
+def after(
+    guard: Guard, equity: float, day: float = 10.0, liquidated: bool = False, peak: float = 1000.0
+) -> Guard:
     return watched(guard, account(equity, peak), liquidated, day, LIMITS)
 
 
@@ -88,6 +90,7 @@ def test_no_limit_is_infinite() -> None:
     assert reason(guard) is None
 
 
+@settings(deadline=None)
 @given(
     st.floats(-2.0, 2.0),
     st.lists(st.tuples(st.floats(1.0, 2000.0), st.booleans(), st.integers(0, 3)), max_size=20),

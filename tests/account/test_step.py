@@ -21,6 +21,7 @@ TERMS = Terms(
     slippage_size=0.0,
     liquidation_fee=0.005,
     max_leverage=2.0,
+    capital=1000.0,
 )
 FREE = TERMS._replace(taker=0.0, maker=0.0, slippage=0.0)
 COIN = Contract(step_size=0.0, min_notional=0.0, tiers=tiers_of([(0, 0.005)]))
@@ -153,7 +154,12 @@ def test_what_the_fee_leaves_of_the_margin_goes_to_the_insurance_fund() -> None:
 
 def test_a_larger_position_needs_more_margin_by_its_tier() -> None:
     tiered = COIN._replace(tiers=tiers_of([(0, 0.005), (500, 0.1)]))
-    bars = (100.0, 101.0, 52.0, 90.0)  # liquidation: at 50.25 within the first tier, at 52.92 within the second
+    bars = (
+        100.0,
+        101.0,
+        52.0,
+        90.0,
+    )  # liquidation: at 50.25 within the first tier, at 52.92 within the second
     assert bar(open_account(1000.0), 2.0, bars, terms=FREE).flows.liquidated == 0.0
     assert bar(open_account(1000.0), 2.0, bars, terms=FREE, contract=tiered).flows.liquidated == 1.0
 
@@ -163,8 +169,8 @@ SHORT = bracket_order(-1.0, close=100.0, stop=0.05, take_profit=0.1)  # stop 105
 
 
 def test_brackets_stand_on_the_side_that_guards() -> None:
-    assert LONG == pytest.approx((1.0, 95.0, 110.0, 0.0))
-    assert SHORT == pytest.approx((-1.0, 105.0, 90.0, 0.0))
+    assert pytest.approx((1.0, 95.0, 110.0, 0.0)) == LONG
+    assert pytest.approx((-1.0, 105.0, 90.0, 0.0)) == SHORT
 
 
 @pytest.mark.parametrize(

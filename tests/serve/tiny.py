@@ -17,7 +17,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from tests.registry.evidence import metrics, track
 from xrl import columns
-from xrl.account.step import Account, terms_of
+from xrl.account.costs import terms_of
+from xrl.account.step import Account
 from xrl.config import Config, FeatureParams, load_config
 from xrl.env.observation import account_features, observation, observation_width
 from xrl.features import context as among

@@ -10,7 +10,7 @@ import pytest
 
 from tests.stages import predicted
 from xrl import columns as c
-from xrl.account.step import terms_of
+from xrl.account.costs import terms_of
 from xrl.backtest import ceiling
 from xrl.backtest.baselines import Court
 from xrl.backtest.portfolio import grid_of
@@ -88,7 +88,9 @@ def test_the_ceiling_is_rebalanced_monthly_over_the_same_bars_as_every_strategy(
     walked: Any, found: dict[str, Any], track: pd.DataFrame
 ) -> None:
     laid, _ = folds.load(walked.paths.folds)
-    trial = read_trial(walked.paths, read_policy_inputs(walked.paths, walked.config.labels), laid)
+    trial = read_trial(
+        walked.paths, read_policy_inputs(walked.paths, walked.config.labels, walked.config.backtest), laid
+    )
     panel, terms = stack(trial.tensors), terms_of(walked.config.backtest)
     world = walked.config.market.world_seed, walked.config.labels.horizon_bars
     targets = ceiling.targets(track[[c.SYMBOL, c.TIMESTAMP]], panel, terms, *world)
@@ -141,7 +143,7 @@ def test_returns_hold_one_equity_curve_per_strategy(walked: Any, found: dict[str
 
 def test_a_rivals_threshold_does_not_depend_on_the_embargo(walked: Any) -> None:
     laid, _ = folds.load(walked.paths.folds)
-    inputs = read_policy_inputs(walked.paths, walked.config.labels)
+    inputs = read_policy_inputs(walked.paths, walked.config.labels, walked.config.backtest)
     rows, trial = inputs.predictions, read_trial(walked.paths, inputs, laid)
     grid = grid_of([tensor.timestamp for tensor in trial.tensors])
     court = Court(stack(trial.tensors), grid, terms_of(walked.config.backtest))

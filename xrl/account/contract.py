@@ -5,14 +5,19 @@ compiled loops.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from xrl.account.compiled import njit
-from xrl.account.tiers import Tiers, tiers_of
+from xrl.account.compiled import inlined
+from xrl.account.tiers import LENGTH, Tiers, tiers_of
 from xrl.config import BacktestParams
+
+#: Contracts stacked: step size, smallest notional, rates, amounts. (symbols, 2 + 2 LENGTH)
+Contracts = NDArray[np.float64]
+_RATE: Final = 2
+_AMOUNT: Final = 2 + LENGTH
 
 
 class Contract(NamedTuple):
@@ -21,16 +26,6 @@ class Contract(NamedTuple):
     step_size: float  # coins; orders are whole multiples of it; 0: any quantity
     min_notional: float  # quote currency; a smaller order is not sent
     tiers: Tiers
-
-
-class Contracts(NamedTuple):
-    """Symbols stacked; shorter tier tables are filled up with brackets that no notional reaches."""
-
-    step_size: NDArray[np.float64]  # (symbols,)
-    min_notional: NDArray[np.float64]  # (symbols,)
-    floor: NDArray[np.float64]  # (symbols, tiers)
-    rate: NDArray[np.float64]  # (symbols, tiers)
-    amount: NDArray[np.float64]  # (symbols, tiers)
 
 
 def contract_of(symbol: str, params: BacktestParams) -> Contract:
@@ -44,23 +39,20 @@ def contract_of(symbol: str, params: BacktestParams) -> Contract:
 
 
 def stacked(contracts: Sequence[Contract]) -> Contracts:
-    """Many contracts as arrays."""
-    longest = max(len(contract.tiers.floor) for contract in contracts)
+    """Many contracts as rows."""
+    return np.array([[c.step_size, c.min_notional, *c.tiers.rate, *c.tiers.amount] for c in contracts])
 
-    def filled(values: NDArray[np.float64], beyond: float) -> NDArray[np.float64]:
-        return np.concatenate([values, np.full(longest - len(values), beyond)])
 
-    return Contracts(
-        np.array([contract.step_size for contract in contracts]),
-        np.array([contract.min_notional for contract in contracts]),
-        np.stack([filled(contract.tiers.floor, np.inf) for contract in contracts]),
-        np.stack([filled(contract.tiers.rate, contract.tiers.rate[-1]) for contract in contracts]),
-        np.stack([filled(contract.tiers.amount, contract.tiers.amount[-1]) for contract in contracts]),
+@inlined
+def pick(c: Contracts, s: int) -> Contract:
+    """Row `s` as a `Contract`; spelled out, for compiled tuples have no loops."""
+    r, a = _RATE, _AMOUNT
+    rate = (
+        *(c[s, r], c[s, r + 1], c[s, r + 2], c[s, r + 3], c[s, r + 4]),
+        *(c[s, r + 5], c[s, r + 6], c[s, r + 7], c[s, r + 8], c[s, r + 9]),
     )
-
-
-@njit
-def pick(contracts: Contracts, symbol: int) -> Contract:
-    """The contract in place `symbol`."""
-    tiers = Tiers(contracts.floor[symbol], contracts.rate[symbol], contracts.amount[symbol])
-    return Contract(contracts.step_size[symbol], contracts.min_notional[symbol], tiers)
+    amount = (
+        *(c[s, a], c[s, a + 1], c[s, a + 2], c[s, a + 3], c[s, a + 4]),
+        *(c[s, a + 5], c[s, a + 6], c[s, a + 7], c[s, a + 8], c[s, a + 9]),
+    )
+    return Contract(c[s, 0], c[s, 1], Tiers(rate, amount))

@@ -1,4 +1,4 @@
-"""What a fill costs. Enters: price, notional, the market's recent size and unrest. Leaves: fractions of price.
+"""What a fill costs. Enters: notional, the market's recent size and unrest. Leaves: fractions of price.
 
 Slippage of a taker: a constant, a share of one bar's volatility, and the square root of the order's size
 relative to what is traded in a bar (Almgren et al. 2005, "Direct Estimation of Equity Market Impact"). A
@@ -8,7 +8,7 @@ resting order is filled at its price and pays the maker's fee.
 import math
 from typing import NamedTuple
 
-from xrl.account.compiled import njit
+from xrl.account.compiled import inlined
 from xrl.config import BacktestParams
 
 
@@ -22,6 +22,7 @@ class Terms(NamedTuple):
     slippage_size: float  # on top, times sqrt(notional / volume of a bar)
     liquidation_fee: float  # of notional, out of what the margin has left
     max_leverage: float  # largest |target|
+    capital: float  # what an account is opened with, quote currency
 
 
 def terms_of(params: BacktestParams, cost_factor: float = 1.0) -> Terms:
@@ -34,10 +35,11 @@ def terms_of(params: BacktestParams, cost_factor: float = 1.0) -> Terms:
         slippage_size=params.slippage_size * cost_factor,
         liquidation_fee=params.liquidation_fee_bps * 1e-4,
         max_leverage=float(params.max_leverage),
+        capital=float(params.account_usdt),
     )
 
 
-@njit
+@inlined
 def slippage(notional: float, volatility: float, volume: float, terms: Terms) -> float:
     """Fraction of price by which a taker's fill is worse than the price it meets.
 

@@ -9,13 +9,13 @@ trade back. The account engine uses Binance's, with tiers (`account.tiers`).
 import numpy as np
 from numpy.typing import NDArray
 
-from xrl.account.compiled import njit
+from xrl.account.compiled import inlined
 
 #: A position opened so soon after a settlement still pays it, and one closed at it does (seconds).
 SETTLEMENT_GRACE_S = 15.0
 
 
-@njit
+@inlined
 def liquidation_price(
     quantity: float,
     entry: float,
@@ -63,13 +63,13 @@ def liquidation_price_bybit(quantity: float, entry: float, wallet: float, mainte
     return entry - (wallet - abs(quantity) * entry * maintenance_rate) / quantity
 
 
-@njit
+@inlined
 def bankruptcy_price(quantity: float, entry: float, wallet: float) -> float:
     """Price at which the margin balance is 0; at or below 0 when a long cannot lose it all."""
     return entry - wallet / quantity
 
 
-@njit
+@inlined
 def funding_payment(quantity: float, mark: float, rate: float) -> float:
     """Quote currency the holder pays at a settlement (negative: receives); longs pay a positive rate."""
     return quantity * mark * rate

@@ -1,6 +1,6 @@
 """Decisions as orders: what exposure an action asks for, what is guarded, what a venue accepts.
 
-Enters: an index into `columns.ACTIONS`, or a continuous exposure, and the standing target. Leaves: an `Order`.
+Enters: an index into `columns.ACTIONS` or an exposure, and the standing target. Leaves: an `Order`.
 """
 
 import math
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from xrl.account.compiled import njit
+from xrl.account.compiled import inlined
 from xrl.account.contract import Contract
 from xrl.columns import ACTIONS
 
@@ -37,7 +37,7 @@ def _target_named(action: str) -> float:
 ACTION_TARGETS = np.array([_target_named(action) for action in ACTIONS])
 
 
-@njit
+@inlined
 def target_after(action: int, standing: float, max_leverage: float) -> float:
     """Target exposure once `action` is taken while `standing` is the target in force.
 
@@ -58,7 +58,7 @@ def target_after(action: int, standing: float, max_leverage: float) -> float:
     return float(min(max(ACTION_TARGETS[action], -max_leverage), max_leverage))
 
 
-@njit
+@inlined
 def is_valid(action: int, standing: float, max_leverage: float) -> bool:
     """Whether `action` would change anything, so that an agent may be kept from the others; hold always is.
 
@@ -70,7 +70,7 @@ def is_valid(action: int, standing: float, max_leverage: float) -> bool:
     return action == HOLD_ACTION or target_after(action, standing, max_leverage) != standing
 
 
-@njit
+@inlined
 def continuous_target(wanted: float, standing: float, max_leverage: float, smallest_change: float) -> float:
     """Target of a continuous action, kept as it stands where the change would be too small to pay for.
 
@@ -86,13 +86,13 @@ def continuous_target(wanted: float, standing: float, max_leverage: float, small
     return standing if abs(bounded - standing) < smallest_change else bounded
 
 
-@njit
+@inlined
 def market_order(target: float) -> Order:
     """An order without stop and take-profit."""
     return Order(target, 0.0, 0.0, 0.0)
 
 
-@njit
+@inlined
 def bracket_order(target: float, close: float, stop: float, take_profit: float) -> Order:
     """An order guarded on both sides.
 
@@ -107,7 +107,7 @@ def bracket_order(target: float, close: float, stop: float, take_profit: float) 
     return Order(target, max(below, 0.0), max(above, 0.0), 0.0)
 
 
-@njit
+@inlined
 def tradable(change: float, price: float, contract: Contract) -> float:
     """`change` coins in whole steps, rounded towards 0; 0 where that is less than the venue accepts."""
     if contract.step_size > 0.0:

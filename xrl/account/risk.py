@@ -1,14 +1,14 @@
 """Limits outside the policy, the same in backtest, service and bot: they may only take risk away.
 
 Enters: an order, the account it is for, what the guard remembers. Leaves: the order that is allowed. A breach
-closes the position and keeps it closed: for the day (daily loss), for some bars (after a liquidation), or until
-somebody opens the account again (drawdown).
+closes the position and keeps it closed: for the day (daily loss), for some bars (after a liquidation), or
+until somebody opens the account again (drawdown).
 """
 
 from typing import NamedTuple
 
-from xrl.account.compiled import njit
-from xrl.account.orders import Order, market_order
+from xrl.account.compiled import inlined
+from xrl.account.orders import Order
 from xrl.account.step import Account
 from xrl.config import RiskParams
 
@@ -46,13 +46,13 @@ def limits_of(params: RiskParams) -> Limits:
     )
 
 
-@njit
+@inlined
 def new_guard(day: float, equity: float) -> Guard:
     """A guard that has seen nothing but the account's opening."""
     return Guard(day, equity, 0.0, 0.0, 0.0)
 
 
-@njit
+@inlined
 def watched(guard: Guard, account: Account, was_liquidated: bool, day: float, limits: Limits) -> Guard:
     """The guard after a close.
 
@@ -73,7 +73,7 @@ def watched(guard: Guard, account: Account, was_liquidated: bool, day: float, li
     return Guard(day, day_equity, stopped, killed, cooling)
 
 
-@njit
+@inlined
 def allowed(order: Order, account: Account, close: float, guard: Guard, limits: Limits) -> Order:
     """What of `order` may be sent at this close.
 
@@ -85,7 +85,7 @@ def allowed(order: Order, account: Account, close: float, guard: Guard, limits: 
         limits: bounds.
     """
     if guard.is_stopped + guard.is_killed + guard.cooling > 0.0:
-        return market_order(0.0)
+        return Order(0.0, 0.0, 0.0, 0.0)
     bound = limits.max_exposure
     target = min(max(order.target, -bound), bound)
     drifted = abs(account.quantity) * close > bound * account.equity

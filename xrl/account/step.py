@@ -13,20 +13,20 @@ Order within the bar:
 5. its take-profit, as a maker, at its price or at an open beyond it;
 6. mark at the close.
 
-All the account's money backs its one position: that is its isolated margin. A liquidated position is closed at
-its bankruptcy price, so all of it is lost: out of what the margin had left at the liquidation price comes the
-liquidation fee, and the rest goes to the venue's insurance fund.
+All the account's money backs its one position: that is its isolated margin. A liquidated position is closed
+at its bankruptcy price, so all of it is lost: out of what the margin had left at the liquidation price comes
+the liquidation fee, and the rest goes to the venue's insurance fund.
 """
 
 import math
 from typing import NamedTuple
 
-from xrl.account.compiled import njit
+from xrl.account.compiled import inlined
 from xrl.account.contract import Contract
 from xrl.account.costs import Terms, slippage
 from xrl.account.margin import funding_payment
 from xrl.account.orders import Order, tradable
-from xrl.account.tiers import maintenance_margin, tiered_liquidation_price
+from xrl.account.tiers import tiered_liquidation_price
 
 
 class Account(NamedTuple):
@@ -41,6 +41,7 @@ class Account(NamedTuple):
     held: float  # closes seen by this position, 1 on the bar of its fill; 0 when flat
     idle: float  # bars since the last fill
     last_trade: float  # log return of the last closed position, in its favour > 0
+    liquidation: float  # price at which the position is liquidated; 0: flat, or a long that cannot be
     stop: float  # price at which the position is given up; 0: none
     take_profit: float  # price at which the position is sold with profit; 0: none
 
@@ -76,17 +77,18 @@ class Step(NamedTuple):
     flows: Flows
 
 
-@njit
+@inlined
 def open_account(equity: float) -> Account:
     """A flat account holding `equity` that has never traded."""
-    return Account(equity, 0.0, 0.0, 0.0, equity, equity, 0.0, 0.0, 0.0, 0.0, 0.0)
+    return Account(equity, 0.0, 0.0, 0.0, equity, equity, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
-@njit
+@inlined
 def step(account: Account, order: Order, bar: Bar, contract: Contract, terms: Terms) -> Step:
     """Carry `account` over bar t+1 with the order decided at close t.
 
-    A target equal to the standing one trades nothing, unless the order rebalances: exposure drifts with the price.
+    A target equal to the standing one trades nothing, unless the order rebalances: exposure drifts with the
+    price.
 
     Args:
         account: state at close t.
@@ -96,8 +98,8 @@ def step(account: Account, order: Order, bar: Bar, contract: Contract, terms: Te
         terms: costs.
     """
     paid = funding_payment(account.quantity, bar.open, bar.funding_rate)
-    a = _after_funding(account, paid)
-    if is_liquidated(a, bar.open, contract):
+    a = _after_funding(account, paid, contract)
+    if is_liquidated(a, bar.open):
         a, costs, insurance = _liquidate(a, bar.open, terms)
         return Step(mark(a, bar.close), Flows(costs, paid, 0.0, insurance, 1.0, 0.0, 0.0))
     a, costs, traded = _fill(a, order, bar, contract, terms)
@@ -105,12 +107,11 @@ def step(account: Account, order: Order, bar: Bar, contract: Contract, terms: Te
     if a.quantity != 0.0:
         worst = bar.low if a.quantity > 0.0 else bar.high
         best = bar.high if a.quantity > 0.0 else bar.low
-        if _stop_is_met(a, worst, contract):
+        if _stop_is_met(a, worst):
             a, more, notional = _exit(a, _gapped(a.stop, bar.open, -a.quantity), False, bar, terms)
             costs, traded, stopped = costs + more, traded + notional, 1.0
-        elif is_liquidated(a, worst, contract):
-            price = tiered_liquidation_price(a.quantity, a.entry, a.wallet, contract.tiers)
-            a, more, insurance = _liquidate(a, price, terms)
+        elif is_liquidated(a, worst):
+            a, more, insurance = _liquidate(a, a.liquidation, terms)
             costs, liquidated = costs + more, 1.0
         elif a.take_profit > 0.0 and (best - a.take_profit) * a.quantity >= 0.0:
             a, more, notional = _exit(a, _gapped(a.take_profit, bar.open, a.quantity), True, bar, terms)
@@ -118,75 +119,93 @@ def step(account: Account, order: Order, bar: Bar, contract: Contract, terms: Te
     return Step(mark(a, bar.close), Flows(costs, paid, traded, insurance, liquidated, stopped, took_profit))
 
 
-@njit
+@inlined
 def hold(a: Account) -> Order:
     """The order that leaves everything as it stands."""
     return Order(a.target, a.stop, a.take_profit, 0.0)
 
 
-@njit
-def mark(a: Account, close: float) -> Account:
-    """Value the account at the close and count the bar."""
-    equity = equity_at(a, close)
-    wallet = a.wallet if a.quantity != 0.0 else equity
-    held = a.held + 1.0 if a.quantity != 0.0 else 0.0
-    peak = max(a.peak, equity)
-    return Account(
-        wallet,
-        a.quantity,
-        a.entry,
-        a.target,
-        equity,
-        peak,
-        held,
-        a.idle,
-        a.last_trade,
-        a.stop,
-        a.take_profit,
-    )
+@inlined
+def is_liquidated(a: Account, price: float) -> bool:
+    """Whether the margin balance at `price` has fallen to the maintenance margin."""
+    return a.quantity * (price - a.liquidation) <= 0.0 and a.quantity != 0.0
 
 
-@njit
+@inlined
 def equity_at(a: Account, price: float) -> float:
     """Wallet and unrealised profit at `price`; never below 0."""
     return max(a.wallet + a.quantity * (price - a.entry), 0.0)
 
 
-@njit
-def is_liquidated(a: Account, price: float, contract: Contract) -> bool:
-    """Whether the margin balance at `price` has fallen to the maintenance margin."""
-    if a.quantity == 0.0:
-        return False
-    balance = a.wallet + a.quantity * (price - a.entry)
-    return balance <= maintenance_margin(abs(a.quantity) * price, contract.tiers)
-
-
-@njit
-def _after_funding(a: Account, paid: float) -> Account:
-    wallet, idle = a.wallet - paid, a.idle + 1.0
+@inlined
+def mark(a: Account, close: float) -> Account:
+    """Value the account at the close and count the bar."""
+    equity = equity_at(a, close)
     return Account(
-        wallet,
+        a.wallet if a.quantity != 0.0 else equity,
+        a.quantity,
+        a.entry,
+        a.target,
+        equity,
+        max(a.peak, equity),
+        a.held + 1.0 if a.quantity != 0.0 else 0.0,
+        a.idle,
+        a.last_trade,
+        a.liquidation,
+        a.stop,
+        a.take_profit,
+    )
+
+
+@inlined
+def margined(a: Account, contract: Contract) -> Account:
+    """The account with the liquidation price that its wallet and position have now."""
+    price = 0.0
+    if a.quantity != 0.0:
+        price = max(tiered_liquidation_price(a.quantity, a.entry, a.wallet, contract.tiers), 0.0)
+    return Account(
+        a.wallet,
         a.quantity,
         a.entry,
         a.target,
         a.equity,
         a.peak,
         a.held,
-        idle,
+        a.idle,
         a.last_trade,
+        price,
         a.stop,
         a.take_profit,
     )
 
 
-@njit
+@inlined
+def _after_funding(a: Account, paid: float, contract: Contract) -> Account:
+    a = Account(
+        a.wallet - paid,
+        a.quantity,
+        a.entry,
+        a.target,
+        a.equity,
+        a.peak,
+        a.held,
+        a.idle + 1.0,
+        a.last_trade,
+        a.liquidation,
+        a.stop,
+        a.take_profit,
+    )
+    return margined(a, contract) if paid != 0.0 else a
+
+
+@inlined
 def _closed(a: Account, wallet: float, price: float) -> Account:
     """The account without its position and orders, closed at `price`."""
     won = _trade_return(a, price)
-    return Account(wallet, 0.0, 0.0, 0.0, a.equity, a.peak, 0.0, 0.0, won, 0.0, 0.0)
+    return Account(wallet, 0.0, 0.0, 0.0, a.equity, a.peak, 0.0, 0.0, won, 0.0, 0.0, 0.0)
 
 
-@njit
+@inlined
 def _liquidate(a: Account, price: float, terms: Terms) -> tuple[Account, float, float]:
     """Lose the margin at `price`. Returns account, fee, and what the insurance fund keeps."""
     left = equity_at(a, price)
@@ -194,7 +213,7 @@ def _liquidate(a: Account, price: float, terms: Terms) -> tuple[Account, float, 
     return _closed(a, 0.0, price), fee, left - fee
 
 
-@njit
+@inlined
 def _fill(
     a: Account, order: Order, bar: Bar, contract: Contract, terms: Terms
 ) -> tuple[Account, float, float]:
@@ -208,15 +227,14 @@ def _fill(
     change = tradable(wanted - a.quantity, bar.open, contract)
     if change != 0.0:
         a, more = _trade(a, change, bar, terms)
+        a = margined(a, contract)
         costs, traded = costs + more, traded + abs(change) * bar.open
     return _guarded(a, order.target, order, 0.0 if traded > 0.0 else a.idle), costs, traded
 
 
-@njit
+@inlined
 def _guarded(a: Account, target: float, order: Order, idle: float) -> Account:
     """The account with the order's target, stop and take-profit; a flat one needs neither."""
-    stop = order.stop if a.quantity != 0.0 else 0.0
-    take_profit = order.take_profit if a.quantity != 0.0 else 0.0
     return Account(
         a.wallet,
         a.quantity,
@@ -227,12 +245,13 @@ def _guarded(a: Account, target: float, order: Order, idle: float) -> Account:
         a.held,
         idle,
         a.last_trade,
-        stop,
-        take_profit,
+        a.liquidation,
+        order.stop if a.quantity != 0.0 else 0.0,
+        order.take_profit if a.quantity != 0.0 else 0.0,
     )
 
 
-@njit
+@inlined
 def _trade(a: Account, change: float, bar: Bar, terms: Terms) -> tuple[Account, float]:
     """Buy `change` coins (sell if negative) at the open, never through zero. Returns account, costs."""
     side = 1.0 if change > 0.0 else -1.0
@@ -256,15 +275,16 @@ def _trade(a: Account, change: float, bar: Bar, terms: Terms) -> tuple[Account, 
         a.held,
         a.idle,
         a.last_trade,
+        a.liquidation,
         a.stop,
         a.take_profit,
     )
     return moved, fee + notional * worse
 
 
-@njit
+@inlined
 def _exit(a: Account, price: float, rests: bool, bar: Bar, terms: Terms) -> tuple[Account, float, float]:
-    """Close the whole position at `price`: a resting order there, or a taker's. Returns account, costs,
+    """Close the whole position at `price`, as a maker where the order rests there. Returns account, costs,
     notional."""
     notional = abs(a.quantity) * price
     worse = 0.0 if rests else slippage(notional, bar.volatility, bar.volume, terms)
@@ -274,15 +294,13 @@ def _exit(a: Account, price: float, rests: bool, bar: Bar, terms: Terms) -> tupl
     return _closed(a, wallet, fill), fee + notional * worse, notional
 
 
-@njit
-def _stop_is_met(a: Account, worst: float, contract: Contract) -> bool:
+@inlined
+def _stop_is_met(a: Account, worst: float) -> bool:
     """Whether the way to `worst` meets the stop, and meets it before the liquidation price."""
-    if a.stop <= 0.0 or (worst - a.stop) * a.quantity > 0.0:
-        return False
-    return not is_liquidated(a, a.stop, contract)
+    return a.stop > 0.0 and (worst - a.stop) * a.quantity <= 0.0 and not is_liquidated(a, a.stop)
 
 
-@njit
+@inlined
 def _gapped(price: float, open_price: float, side: float) -> float:
     """The price at which an order at `price` is filled; the open where that is already beyond it.
 
@@ -291,7 +309,7 @@ def _gapped(price: float, open_price: float, side: float) -> float:
     return max(price, open_price) if side > 0.0 else min(price, open_price)
 
 
-@njit
+@inlined
 def _trade_return(a: Account, price: float) -> float:
     """Log return from entry to `price` in the position's favour; a price of 0 or less counts as -1."""
     if price <= 0.0:

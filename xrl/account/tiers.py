@@ -7,55 +7,59 @@ b3c689c1f50a44cabb3a84e663b81d93.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from itertools import pairwise
+from typing import Final, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-from xrl.account.compiled import njit
+from xrl.account.compiled import inlined
 from xrl.account.margin import liquidation_price
 from xrl.errors import ConfigError
 
+#: Largest number of brackets; tables are filled up to it, so that compiled code knows their length.
+LENGTH: Final = 10
+
 
 class Tiers(NamedTuple):
-    """Brackets of one symbol, ascending; notionals in quote currency."""
+    """Brackets of one symbol, ascending, the last one repeated up to `LENGTH`.
 
-    floor: NDArray[np.float64]  # (tiers,) smallest notional; the first is 0
-    rate: NDArray[np.float64]  # (tiers,) fraction of notional
-    amount: NDArray[np.float64]  # (tiers,) the deduction `cum`
+    Rates rise, so the brackets' lines `notional * rate - amount` bound each other and no floor is needed.
+    """
+
+    rate: tuple[float, ...]  # fraction of notional
+    amount: tuple[float, ...]  # the deduction `cum`, quote currency
 
 
 def tiers_of(brackets: Sequence[tuple[float, float]]) -> Tiers:
-    """Tiers of (floor, rate) pairs.
+    """Tiers of (smallest notional, rate) pairs.
 
     Raises:
-        ConfigError: there is none, the first floor is not 0, or floors or rates do not rise.
+        ConfigError: none or too many, a first notional that is not 0, notionals or rates that do not rise.
     """
-    floor, rate = (np.array(column, dtype=np.float64) for column in zip(*brackets)) if brackets else (None, None)
-    if floor is None or floor[0] != 0.0 or (np.diff(floor) <= 0).any() or (np.diff(rate) < 0).any():
+    floors, rates = [float(floor) for floor, _ in brackets], [float(rate) for _, rate in brackets]
+    in_order = all(a < b for a, b in pairwise(floors)) and all(a <= b for a, b in pairwise(rates))
+    if not 0 < len(brackets) <= LENGTH or floors[0] != 0.0 or not in_order:
         raise ConfigError(
-            "`tiers` must be pairs of [smallest notional, rate], the first notional 0, notionals rising and "
-            f"rates not falling; received {list(brackets)}"
+            f"`tiers` must be 1 to {LENGTH} pairs of [smallest notional, rate], the first notional 0, "
+            f"notionals rising and rates not falling; received {list(brackets)}"
         )
-    if rate[0] <= 0.0 or rate[-1] >= 1.0:
-        raise ConfigError(f"maintenance rates must lie between 0 and 1; received {rate.tolist()}")
-    steps = floor[1:] * np.diff(rate)
-    return Tiers(floor, rate, np.concatenate([[0.0], np.cumsum(steps)]))
+    if rates[0] <= 0.0 or rates[-1] >= 1.0:
+        raise ConfigError(f"maintenance rates must lie between 0 and 1; received {rates}")
+    amounts = [0.0]
+    for floor, (low, high) in zip(floors[1:], pairwise(rates)):
+        amounts.append(amounts[-1] + floor * (high - low))
+    beyond = LENGTH - len(brackets)
+    return Tiers((*rates, *[rates[-1]] * beyond), (*amounts, *[amounts[-1]] * beyond))
 
 
-@njit
+@inlined
 def maintenance_margin(notional: float, tiers: Tiers) -> float:
-    """Margin below which a position of `notional` is liquidated, quote currency.
-
-    Rates rise, so the brackets' lines `notional * rate - amount` bound each other: the largest is in force.
-    """
+    """Margin below which a position of `notional` is liquidated, quote currency: the largest line's."""
     margin = 0.0
-    for n in range(len(tiers.floor)):
+    for n in range(LENGTH):
         margin = max(margin, notional * tiers.rate[n] - tiers.amount[n])
     return margin
 
 
-@njit
+@inlined
 def tiered_liquidation_price(quantity: float, entry: float, wallet: float, tiers: Tiers) -> float:
     """`margin.liquidation_price` by the bracket that holds the notional at that very price.
 
@@ -70,8 +74,8 @@ def tiered_liquidation_price(quantity: float, entry: float, wallet: float, tiers
     Returns:
         The price; at or below 0 when a long cannot be liquidated.
     """
-    price = liquidation_price(quantity, entry, wallet, tiers.rate[0], tiers.amount[0])
-    for n in range(1, len(tiers.floor)):
+    price: float = liquidation_price(quantity, entry, wallet, tiers.rate[0], tiers.amount[0])
+    for n in range(1, LENGTH):
         other = liquidation_price(quantity, entry, wallet, tiers.rate[n], tiers.amount[n])
         price = max(price, other) if quantity > 0.0 else min(price, other)
     return price

@@ -16,8 +16,9 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from xrl.account.orders import target_after
-from xrl.account.step import Account, Terms, open_account, step
+from xrl.account.costs import Terms
+from xrl.account.orders import market_order, target_after
+from xrl.account.step import Account, Bar, open_account, step
 from xrl.columns import ACTIONS
 from xrl.env.market import MarketTensor
 from xrl.env.observation import account_features, observation, observation_width
@@ -51,12 +52,12 @@ class TradingEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         self._market = self._tensors[0]
         self._t = 0
         self._last = 0
-        self.account: Account = open_account(1.0)
+        self.account: Account = open_account(terms.capital)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Begin with equity 1, flat."""
+        """Begin flat, with `terms.capital`."""
         super().reset(seed=seed)
         chosen = options or {}
         symbol = int(chosen.get("symbol", self.np_random.integers(len(self._tensors))))
@@ -64,7 +65,7 @@ class TradingEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         latest = max(len(self._market) - 1 - self._episode_bars, 0)
         self._t = int(chosen.get("start", self.np_random.integers(latest + 1)))
         self._last = min(self._t + self._episode_bars, len(self._market) - 1)
-        self.account = open_account(1.0)
+        self.account = open_account(self._terms.capital)
         return self._observe(), {}
 
     def step(self, action: np.int64) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
@@ -72,18 +73,24 @@ class TradingEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         equity_t = self.account.equity
         self._t += 1
         target = target_after(int(action), self.account.target, self._terms.max_leverage)
-        after = step(
-            self.account, target, *self._market.prices[self._t], self._market.funding[self._t], self._terms
-        )
+        market, t = self._market, self._t
+        open_, high, low, close = market.prices[t]
+        known = market.funding[t], market.unrest[t - 1], market.volume[t - 1]
+        bar = Bar(open_, high, low, close, *known)
+        after = step(self.account, market_order(target), bar, market.contract, self._terms)
         self.account = after.account
         reward = log_growth(equity_t, self.account.equity) * self._reward_scale
-        terminated = self.account.equity < RUIN_SHARE
+        terminated = self.account.equity < RUIN_SHARE * self._terms.capital
         truncated = self._t >= self._last and not terminated
         return self._observe(), reward, terminated, truncated, after.flows._asdict()
 
     def _observe(self) -> NDArray[np.float32]:
         market, t = self._market, self._t
         account = account_features(
-            self.account, market.prices[t, 3], market.volatility[t], market.funding_last[t], self._terms
+            self.account,
+            market.prices[t, 3],
+            market.volatility[t],
+            market.funding_last[t],
+            self._terms.max_leverage,
         )
         return observation(market.block[t], market.market[t], account, market.regime[t])

@@ -12,13 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xrl.account.compiled import njit
-from xrl.account.step import Account, Terms
+from xrl.account.costs import Terms
+from xrl.account.orders import Order, is_valid, target_after
+from xrl.account.step import Account
+from xrl.columns import ACTIONS
 from xrl.env import kernel
 from xrl.env.market import MarketTensor, stack
-from xrl.env.observation import observation_width
 from xrl.env.reward import RUIN_SHARE, log_growth
 
 _EQUITY = Account._fields.index("equity")
+_TARGET = Account._fields.index("target")
 
 
 class Batch(NamedTuple):
@@ -52,12 +55,13 @@ class BatchedEnv:
         self.accounts = accounts
         self.episode_bars = episode_bars
         self.reward_scale = reward_scale
-        self.width = observation_width(self.panel.block.shape[1])
+        self.width = self.panel.seen.shape[1]
         self.cursor = np.zeros(accounts, dtype=np.int64)
         self.last = np.zeros(accounts, dtype=np.int64)
-        self.states = kernel.open_accounts(accounts)
+        self.states = kernel.open_accounts(accounts, terms.capital)
         self._rng = np.random.default_rng(seed)
-        self._flows = np.zeros((accounts, 4))
+        self._flows = np.zeros((accounts, kernel.FLOWS))
+        self._orders = np.zeros((accounts, len(Order._fields)))
         self._buffers = [np.zeros((accounts, self.width), dtype=np.float32) for _ in range(2)]
         self._turn = 0
 
@@ -72,13 +76,31 @@ class BatchedEnv:
         return self._observe()
 
     def step(self, actions: NDArray[np.int64]) -> Batch:
-        """Carry every account over its next bar."""
+        """Carry every account over its next bar with the order that its action asks for."""
+        _asked(self._orders, actions, self.states, self.terms.max_leverage)
+        return self._live()
+
+    def step_targets(self, targets: NDArray[np.float64]) -> Batch:
+        """Carry every account over its next bar with these target exposures. (accounts,)"""
+        np.clip(targets, -self.terms.max_leverage, self.terms.max_leverage, out=self._orders[:, 0])
+        return self._live()
+
+    def valid_actions(self) -> NDArray[np.bool_]:
+        """Which actions would change anything, for agents that are kept from the others.
+
+        (accounts, actions)
+        """
+        found = np.empty((self.accounts, len(ACTIONS)), dtype=np.bool_)
+        _valid(found, self.states, self.terms.max_leverage)
+        return found
+
+    def _live(self) -> Batch:
         before = self.states[:, _EQUITY].copy()
-        kernel.advance(self.states, self.cursor, actions, self.panel, self.terms, self._flows)
+        kernel.advance(self.states, self.cursor, self._orders, self.panel, self.terms, self._flows)
         after = self.states[:, _EQUITY]
         rewards = np.empty(self.accounts, dtype=np.float32)
         _rewards(rewards, before, after, self.reward_scale)
-        terminated = after < RUIN_SHARE
+        terminated = after < RUIN_SHARE * self.terms.capital
         truncated = (self.cursor >= self.last) & ~terminated
         observations = self._observe()
         ended = np.flatnonzero(terminated | truncated)
@@ -105,7 +127,7 @@ class BatchedEnv:
         start = first + (self._rng.random(len(who)) * (latest - first + 1)).astype(np.int64)
         self.cursor[who] = start
         self.last[who] = np.minimum(start + self.episode_bars, end - 1)
-        self.states[who] = kernel.open_accounts(len(who))
+        self.states[who] = kernel.open_accounts(len(who), self.terms.capital)
 
 
 @njit
@@ -114,3 +136,22 @@ def _rewards(
 ) -> None:
     for i in range(len(out)):
         out[i] = log_growth(before[i], after[i]) * scale
+
+
+@njit
+def _asked(
+    orders: NDArray[np.float64],
+    actions: NDArray[np.int64],
+    states: NDArray[np.float64],
+    max_leverage: float,
+) -> None:
+    """Write the targets that actions ask for; nothing else of an order is used."""
+    for i in range(len(actions)):
+        orders[i, 0] = target_after(actions[i], states[i, _TARGET], max_leverage)
+
+
+@njit
+def _valid(out: NDArray[np.bool_], states: NDArray[np.float64], max_leverage: float) -> None:
+    for i in range(out.shape[0]):
+        for action in range(out.shape[1]):
+            out[i, action] = is_valid(action, states[i, _TARGET], max_leverage)

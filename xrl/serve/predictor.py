@@ -16,8 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xrl import columns
+from xrl.account.contract import contract_of
+from xrl.account.costs import Terms, terms_of
 from xrl.account.orders import target_after
-from xrl.account.step import Account, Terms, terms_of
+from xrl.account.step import Account, margined
 from xrl.config import BacktestParams, FeatureParams, LabelParams, load_settings
 from xrl.env.observation import account_features, observation, observation_width
 from xrl.errors import BundleError, ConfigError, DataError, RequestError
@@ -111,7 +113,8 @@ class Predictor:
         self._quantiles = {
             name: np.asarray(values, dtype=np.float64) for name, values in labels["percentiles"].items()
         }
-        self.terms: Terms = terms_of(BacktestParams.model_validate(bundle.json("account.json")))
+        self._costs = BacktestParams.model_validate(bundle.json("account.json"))
+        self.terms: Terms = terms_of(self._costs)
         self._window = int(spec["window_bars"])
         self._scalers = {
             name: _scaler(bundle, name, spec["schemas"][name], declared)
@@ -230,8 +233,9 @@ class Predictor:
         rates = window.bars[columns.FUNDING_RATE]
         settled = rates[~np.isnan(rates)]
         funding_rate_last = float(settled[-1]) if len(settled) else 0.0
+        held = margined(_account(account, close), contract_of(window.symbol, self._costs))
         features: NDArray[np.float64] = account_features(
-            _account(account, close), close, float(sigma), funding_rate_last, self.terms
+            held, close, float(sigma), funding_rate_last, self.terms.max_leverage
         )
         return features
 
@@ -318,7 +322,7 @@ def _decides_otherwise(found: NDArray[np.float64], expected: NDArray[np.float64]
 
 
 def _account(state: AccountState, close: float) -> Account:
-    """The account of `account.step` that has this state at `close`."""
+    """The account of `account.step` that has this state at `close`, but for its liquidation price."""
     quantity = state.exposure * state.equity / close
     entry = state.entry_price if quantity else 0.0
     return Account(
@@ -331,6 +335,9 @@ def _account(state: AccountState, close: float) -> Account:
         held=float(state.bars_held),
         idle=float(state.bars_since_trade),
         last_trade=float(state.last_trade_return),
+        liquidation=0.0,
+        stop=0.0,
+        take_profit=0.0,
     )
 
 

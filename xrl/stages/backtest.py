@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from xrl import columns as c
-from xrl.account.step import Terms, terms_of
+from xrl.account.costs import Terms, terms_of
 from xrl.backtest import baselines, ceiling, plots, portfolio, report
 from xrl.backtest.baselines import Court
 from xrl.backtest.replay import Replay, replay_policy
@@ -42,7 +42,7 @@ def run(config: Config, paths: Paths) -> None:
         ExportError: a fold's policy is missing.
     """
     laid, _ = folds.load(paths.folds)
-    inputs = read_policy_inputs(paths, config.labels)
+    inputs = read_policy_inputs(paths, config.labels, config.backtest)
     rows = judged_rows(config, paths, inputs, laid)
     trial = read_trial(paths, inputs, laid)
     panel, grid = stack(trial.tensors), portfolio.grid_of([tensor.timestamp for tensor in trial.tensors])

@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from xrl import columns
-from xrl.account.step import terms_of
+from xrl.account.costs import terms_of
 from xrl.config import Config
 from xrl.errors import DataError
 from xrl.evaluation import metrics
@@ -57,7 +57,7 @@ def run(config: Config, paths: Paths) -> None:
     backend.prepare()
     laid, span = folds.load(paths.folds)
     refitted = {expert: _refit_expert(config, paths, expert, laid, span) for expert in columns.EXPERTS}
-    inputs = read_policy_inputs(paths, config.labels)
+    inputs = read_policy_inputs(paths, config.labels, config.backtest)
     scaler = inputs.scaler(span.train_end)
     fitted = fit_policy(
         inputs.tensors(scaler), config.policy, terms_of(config.backtest), config.labels.horizon_bars
