@@ -266,6 +266,15 @@ class ContractParams(_Section):
     tiers: tuple[tuple[float, float], ...]
 
 
+class RiskParams(_Section):
+    """Limits outside the policy; null: none."""
+
+    max_exposure: float | None = Field(default=..., gt=0)
+    daily_loss: float | None = Field(default=..., gt=0, lt=1)
+    max_drawdown: float | None = Field(default=..., gt=0, lt=1)
+    cooldown_bars: int = Field(ge=0)
+
+
 class BacktestParams(_Section):
     account_usdt: float = Field(gt=0)
     taker_fee_bps: float = Field(ge=0)
@@ -276,6 +285,7 @@ class BacktestParams(_Section):
     liquidation_fee_bps: float = Field(ge=0)
     max_leverage: float = Field(gt=0, le=2)
     contracts: dict[str, ContractParams]
+    risk: RiskParams
     bootstrap: int = Field(ge=100)
     bootstrap_seed: int
     random_timing_runs: int = Field(ge=20)
@@ -285,15 +295,6 @@ class BacktestParams(_Section):
         if "default" not in self.contracts:
             raise ValueError("`contracts` must hold `default`, which stands for symbols it does not name")
         return self
-
-
-class RiskParams(_Section):
-    """Limits outside the policy; null: none."""
-
-    max_exposure: float | None = Field(default=..., gt=0)
-    daily_loss: float | None = Field(default=..., gt=0, lt=1)
-    max_drawdown: float | None = Field(default=..., gt=0, lt=1)
-    cooldown_bars: int = Field(ge=0)
 
 
 class RefitParams(_Section):
@@ -353,7 +354,6 @@ class Config(_Section):
     oof: OofParams
     policy: PolicyParams
     backtest: BacktestParams
-    risk: RiskParams
     refit: RefitParams
     bundle: BundleParams
     gate: GateParams

@@ -33,7 +33,7 @@ class Guard(NamedTuple):
 
 
 def limits_of(params: RiskParams) -> Limits:
-    """Limits of the section `risk`; null there is no limit."""
+    """Limits of `backtest.risk`; null there is no limit."""
 
     def bound(value: float | None) -> float:
         return float("inf") if value is None else float(value)
