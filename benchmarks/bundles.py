@@ -42,7 +42,6 @@ def _untrained() -> Files:
     """The tests' bundle with experts of the default preset in place of its linear ones."""
     from xrl.experts.export import to_onnx
     from xrl.experts.model import build_expert
-    from xrl.experts.presets import preset
 
     files = tiny.files()
     matrix = np.random.default_rng(0).standard_normal((EMBEDDING_WIDTH, tiny.BLOCK)) / 100
@@ -50,8 +49,8 @@ def _untrained() -> Files:
         folder = Path(name)
         for expert in EXPERTS:
             width = len(tiny.EXPERT_COLUMNS[expert])
-            model = build_expert(width, tiny.WINDOW, preset(config().experts).architecture)
-            to_onnx(model.last, folder / "expert.onnx", 1.0, matrix)
+            model = build_expert(width, tiny.WINDOW, config().experts.training.network)
+            to_onnx([model.last], folder / "expert.onnx", 1.0, [matrix])
             files[f"{expert}.onnx"] = (folder / "expert.onnx").read_bytes()
         files["golden.json"] = _golden(files, folder / "bundle")
     return files
@@ -64,7 +63,9 @@ def _golden(files: Files, folder: Path) -> bytes:
     for pair in golden["pairs"]:
         window = read_candles(pair["symbol"], pair["candles"], predictor.needs)
         prediction, action = predictor.act(window, AccountState(**pair["account"]))
-        found = {**prediction.experts, "committee": prediction.probabilities, "action": action.probabilities}
+        differing = np.array([*prediction.expert_uncertainty.values(), prediction.uncertainty])
+        found = {**prediction.experts, "committee": prediction.probabilities, "uncertainty": differing}
+        found["action"] = action.probabilities
         pair["expected"] = {name: values.tolist() for name, values in found.items()}
     return canonical_json(golden)
 

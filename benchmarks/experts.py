@@ -15,12 +15,12 @@ from benchmarks.material import config
 from benchmarks.memory import peak_growth_bytes
 from benchmarks.timing import median_seconds, side_by_side
 from xrl.columns import CLASSES, EMBEDDING_WIDTH
-from xrl.experts import train
+from xrl.experts import losses, train
 from xrl.experts.export import to_onnx
-from xrl.experts.losses import FocalLoss
+from xrl.experts.loop import Loop
 from xrl.experts.model import Expert, build_expert
-from xrl.experts.presets import PRESETS
 from xrl.experts.windows import Rows
+from xrl.presets import PRESETS, chosen
 from xrl.serve.onnx_model import OnnxModel
 
 _BATCH, _WINDOW, _COLUMNS = 256, 60, 40
@@ -32,7 +32,7 @@ def measure(
 ) -> dict[str, float]:
     """Figures of group `experts`; peak memory only where Linux tells it."""
     peak_gb = _peak_gb(windows, columns)
-    expert = build_expert(_COLUMNS, _WINDOW, PRESETS["source"].architecture)
+    expert = build_expert(_COLUMNS, _WINDOW, PRESETS["source"].network)
     ours, theirs = _step_seconds(expert, steps, repetitions)
     return {
         **({} if peak_gb is None else {"experts.windows_peak_gb": peak_gb}),
@@ -44,24 +44,33 @@ def measure(
 
 def _step_seconds(expert: Expert, steps: int, repetitions: int) -> tuple[float, float]:
     """CPU seconds of a training step of the expert and of the LSTMs: same data, loss and optimizer."""
+    preset = PRESETS["source"]
+    positions = _WINDOW if preset.schedule.positions == "every" else 1
     rng = np.random.default_rng(_SEED)
     x = rng.standard_normal((_BATCH, _WINDOW, _COLUMNS), dtype=np.float32)
-    y = rng.integers(len(CLASSES), size=(_BATCH, _WINDOW)).astype(np.int8)
-    schedule, loss = PRESETS["source"].schedule, FocalLoss(gamma=config().experts.focal_gamma)
-    train._compile(expert, loss, schedule, steps=1000)  # XLA or not, as `xrl experts` trains
-    ours, theirs = expert.every, _lstm(loss)
+    called = rng.integers(len(CLASSES), size=(_BATCH, _WINDOW))
+    y = np.ones((_BATCH, _WINDOW, losses.channels(0)), dtype=np.float32)  # every weight and flag is 1
+    y[..., losses.TARGET] = np.eye(len(CLASSES))[called]
+    loop = Loop(expert, preset.loss, preset.schedule)  # as `xrl experts` trains, XLA or not
+    loop.start(expert)
+    loop.follow(preset.schedule, 1000, 1.0)
+    lstm = _lstm(losses.ExpertLoss(**preset.loss.model_dump()))
 
-    def run(model: keras.Model) -> None:
+    def ours() -> None:
         for _ in range(steps):
-            model.train_on_batch(x, y)
+            loop.step(x, y[:, -positions:])
 
-    run(ours)
-    run(theirs)
-    pair = side_by_side(lambda: run(ours), lambda: run(theirs), repetitions, time.process_time)
+    def theirs() -> None:
+        for _ in range(steps):
+            lstm.train_on_batch(x, y)
+
+    ours()
+    theirs()
+    pair = side_by_side(ours, theirs, repetitions, time.process_time)
     return pair[0] / steps, pair[1] / steps
 
 
-def _lstm(loss: FocalLoss) -> keras.Model:
+def _lstm(loss: losses.ExpertLoss) -> keras.Model:
     """Two Keras LSTM(96) layers and class logits at every position, compiled as Keras does by itself."""
     x = keras.Input((_WINDOW, _COLUMNS))
     hidden = keras.layers.LSTM(96, return_sequences=True)(x)
@@ -90,8 +99,8 @@ def _one_epoch(windows: int, columns: int) -> None:
         rng.integers(len(CLASSES), size=bars).astype(np.int8),
     )
     learned: NDArray[np.bool_] = rows.position >= _WINDOW - 1
-    params = config().experts.model_copy(update={"epochs": 1, "window_bars": _WINDOW})
-    train.fit_expert(rows, learned, np.zeros(bars, dtype=bool), params, _SEED)
+    preset = chosen(config().experts.preset, {"schedule": {"epochs": 1}})
+    train.fit_expert(rows, learned, np.zeros(bars, dtype=bool), preset, _WINDOW, _SEED)
 
 
 def _onnx_seconds(expert: Expert, answers: int) -> float:
@@ -100,7 +109,7 @@ def _onnx_seconds(expert: Expert, answers: int) -> float:
     matrix = rng.standard_normal((EMBEDDING_WIDTH, config().oof.projection_width))
     with tempfile.TemporaryDirectory(prefix="xrl-bench-") as folder:
         path = Path(folder) / "expert.onnx"
-        to_onnx(expert.last, path, temperature=1.0, matrix=matrix)
+        to_onnx([expert.last], path, temperature=1.0, matrices=[matrix])
         model = OnnxModel(path, (_WINDOW, _COLUMNS), ("probabilities", "block"))
     x = rng.standard_normal((1, _WINDOW, _COLUMNS), dtype=np.float32)
     return median_seconds(lambda: model(x), answers)

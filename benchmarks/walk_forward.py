@@ -55,6 +55,7 @@ def _predictions(paths: Paths, settings: Config, laid: tuple[Fold, ...], rng: np
     rows = pd.concat(parts).sort_index().reset_index(drop=True)
     for model in (*c.EXPERTS, "committee"):
         rows[list(c.probability_columns(model))] = rng.dirichlet((4.0, 4.0, 4.0), size=len(rows))
+        rows[c.uncertainty_column(model)] = 0.0
     paths.oof_predictions.parent.mkdir(parents=True)
     rows.to_parquet(paths.oof_predictions, index=False)
     width = 2 * settings.oof.projection_width

@@ -24,7 +24,8 @@ def _write(folder: Path, params: object) -> Path:
 def test_the_shipped_parameters_load_into_one_section_per_stage() -> None:
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
     config = load_config(ROOT / "params.yaml")
-    assert set(Config.model_fields) - {"market", "pull", "validation", "gate"} == set(stages)
+    own = set(stages) - {"refit"}  # which repeats what the others' sections say
+    assert set(Config.model_fields) - {"market", "pull", "validation", "gate"} == own
     assert config.market.model_name == "xrl-planted"
 
 
@@ -47,6 +48,44 @@ def test_folds_must_count_up_from_zero(tmp_path: Path) -> None:
     params["labels"]["folds"] = [0, 2]
     with pytest.raises(ConfigError, match="must count up from 0"):
         load_config(_write(tmp_path, params))
+
+
+def _mistake(tmp_path: Path, section: str, **values: object) -> str:
+    params = _params()
+    params[section] |= values
+    with pytest.raises(ConfigError) as refused:
+        load_config(_write(tmp_path, params))
+    return str(refused.value)
+
+
+def test_every_recipe_is_the_preset_with_the_overrides_of_all_and_its_own(tmp_path: Path) -> None:
+    params = _params()
+    params["experts"] |= {
+        "override": {"network": {"units": 16, "dropout": 0.1}},
+        "members": [{}, {"network": {"units": 8}, "loss": {"focal_gamma": 2.0}}],
+    }
+    first, second = load_config(_write(tmp_path, params)).experts.recipes
+    assert (first.network.units, first.network.dropout, first.loss.focal_gamma) == (16, 0.1, 0.0)
+    assert (second.network.units, second.network.dropout, second.loss.focal_gamma) == (8, 0.1, 2.0)
+
+
+def test_two_equal_recipes_would_only_train_the_same_networks_twice(tmp_path: Path) -> None:
+    assert "more networks of one recipe are more `seeds`" in _mistake(tmp_path, "experts", members=[{}, {}])
+    assert "`seeds` must differ" in _mistake(tmp_path, "experts", seeds=[1, 1])
+    assert "members" in _mistake(tmp_path, "experts", members=[])
+
+
+def test_the_committee_is_known_and_weighed(tmp_path: Path) -> None:
+    three = ["pattern", "indicator", "boosted"]
+    config = load_config(ROOT / "params.yaml").oof.model_copy(
+        update={"committee": tuple(three), "weights": (1.0, 1.0, 2.0)}
+    )
+    assert config.shares == {"pattern": 0.25, "indicator": 0.25, "boosted": 0.5}
+    wrong = _mistake(tmp_path, "oof", committee=["indicator", "pattern"], weights=[1, 1])
+    assert "received ['indicator', 'pattern']" in wrong
+    assert "one number for each of" in _mistake(tmp_path, "oof", committee=three, weights=[1, 1])
+    assert "none negative" in _mistake(tmp_path, "oof", committee=three, weights=[1, 2, -1])
+    assert "not all" in _mistake(tmp_path, "oof", committee=three, weights=[0, 0, 0])
 
 
 def test_a_live_market_has_no_world(tmp_path: Path) -> None:

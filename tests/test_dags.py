@@ -141,11 +141,12 @@ def test_retrain_runs_dvc_for_one_member_at_a_time_in_the_pool(bag: dict[str, An
 def test_stage_params_section_and_command_bear_the_same_name(stage_names: list[str]) -> None:
     commands = set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
     assert set(stage_names) <= commands
-    assert set(stage_names) == set(Config.model_fields) - {"market", "pull", "validation", "gate"}
+    own = set(stage_names) - {"refit"}  # which repeats what the others' sections say
+    assert own == set(Config.model_fields) - {"market", "pull", "validation", "gate"}
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-    for name in stage_names:
+    assert all(stages[name]["cmd"].split()[:2] == ["xrl", name] for name in stage_names)
+    for name in own:
         assert name in stages[name]["params"] or any(name in str(item) for item in stages[name]["params"])
-        assert stages[name]["cmd"].split()[:2] == ["xrl", name]
 
 
 def test_a_registered_candidate_starts_the_promotion(bag: dict[str, Any]) -> None:

@@ -47,19 +47,23 @@ def imported(path: Path) -> set[Path]:
 
 
 def closure(path: Path) -> set[Path]:
-    """`path` and all of xrl that it imports, however indirectly."""
+    """`path` and all of xrl that it imports, however indirectly; declarations lead nowhere further."""
     found, ahead = set(), [path]
     while ahead:
         file = ahead.pop()
         if file not in found:
             found.add(file)
-            ahead += imported(file)
+            ahead += imported(file) if _is_followed(file) else ()
     return found
+
+
+def _is_followed(path: Path) -> bool:
+    return path not in {ROOT / name for name in DECLARATIONS}
 
 
 def decides(path: Path) -> bool:
     """Whether a file holds more than a docstring and declarations."""
-    if path.relative_to(ROOT).as_posix() in DECLARATIONS:
+    if not _is_followed(path):
         return False
     return path.name != "__init__.py" or any(
         not isinstance(node, ast.Expr | ast.Assign) for node in ast.parse(path.read_text()).body

@@ -42,6 +42,14 @@ def test_more_values_than_a_batch_are_all_recorded(url: str) -> None:
     assert (len(found.params), len(found.metrics), found.tags["tag"]) == (250, 1200, "x")
 
 
+def test_a_curve_keeps_its_steps(url: str) -> None:
+    client = connect(url)
+    curves = {"training/0-pattern/0-7/train_loss": {1: 1.10, 2: 1.05, 3: 1.04}}
+    run_id = log_run(client, url, Run("curves", "one", {}, {}, {}, curves=curves))
+    found = client.get_metric_history(run_id, "training/0-pattern/0-7/train_loss")
+    assert [(point.step, point.value) for point in found] == [(1, 1.10), (2, 1.05), (3, 1.04)]
+
+
 def test_a_run_that_is_refused_is_marked_failed(url: str) -> None:
     client = connect(url)
     run = Run("broken", "one", {"a b?": 1, "bad\nkey": 2}, {}, {})

@@ -14,10 +14,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xrl.commands import market
+from xrl.commands.ablate import ablate
 from xrl.commands.baselines import baselines
 from xrl.commands.choices import TIMES
+from xrl.commands.contest import contest
+from xrl.commands.forecast import forecast
 from xrl.commands.history import folds_app, holdout_app
+from xrl.commands.ledger import ledger_app
 from xrl.commands.root import here
+from xrl.commands.search import search
+from xrl.commands.train import train
+from xrl.commands.training import TrainingProgress
 from xrl.config import chosen_venue, load_config, load_settings
 from xrl.environment import apply_environment
 from xrl.errors import ConfigError, RegistryError, XrlError
@@ -61,7 +68,8 @@ def experts(
     expert: Annotated[str, typer.Option(help="pattern or indicator.")],
 ) -> None:
     """Train one expert on one fold and predict its test bars."""
-    _stage("experts")(*here(), fold=fold, expert=expert)
+    with TrainingProgress(f"{fold}-{expert}") as shown:
+        _stage("experts")(*here(), fold=fold, expert=expert, watch=shown)
 
 
 @app.command()
@@ -120,13 +128,17 @@ def workspace(
     print(open_workspace(Path.cwd(), request, keep=settings.keep_workspaces, remote=settings.dvc_remote))
 
 
-for command in (market.sandbox, market.pull, market.validate, baselines):
+for command in (
+    *(market.sandbox, market.pull, market.validate, baselines),
+    *(forecast, train, contest, ablate, search),
+):
     app.command()(command)
 for group, name in (
     (market.market_app, "market"),
     (features_app, "features"),
     (folds_app, "folds"),
     (holdout_app, "holdout"),
+    (ledger_app, "ledger"),
 ):
     app.add_typer(group, name=name)
 
@@ -157,13 +169,14 @@ def gate(model: _Model = None, pending: _Pending = False) -> None:
     from xrl.registry.store import Store
     from xrl.serve.predictor import replay_bundle
 
-    store, bounds = Store(load_settings().tracking_url), here()[0].gate
+    config, paths = here()
+    store = Store(load_settings().tracking_url)
     names = _chosen_models(model, pending, store)
     found = waiting(store, names)
     unjudged = []
     for version in found:
         try:
-            _show(judge_version(store, version, replay_bundle, bounds))
+            _show(judge_version(store, version, replay_bundle, config.gate, paths))
         except RegistryError as error:  # the other models' challengers are judged all the same
             unjudged.append(f"{version} is not judged: {error}")
     if not found:
@@ -205,6 +218,8 @@ def _show(judgement: "Judgement") -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from xrl.registry.used import LOUD
+
     decision = judgement.decision
     verdict = "promote" if decision.promote else "already champion" if decision.already_champion else "refuse"
     table = Table("", "check", "figure", "bound", "why it refuses", title=f"{judgement.version}: {verdict}")
@@ -215,8 +230,12 @@ def _show(judgement: "Judgement") -> None:
         table.add_row(mark, check.name, figure, bound, why)
     console = Console(width=None if sys.stdout.isatty() else 140)
     console.print(table)
+    for text in decision.checklist:
+        console.print(f"checklist: {text}", markup=False)
     for text in decision.not_judged:
         console.print(f"not judged here: {text}", markup=False)
+    for note in decision.notes:
+        console.print(note, markup=False, style="bold red" if note.startswith(LOUD) else None)
 
 
 def main() -> None:

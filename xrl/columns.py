@@ -48,6 +48,7 @@ FORWARD_RETURN: Final = "forward_return"  # log(close at label_end / close_t); o
 VOLATILITY: Final = "volatility"  # standard deviation of the h-bar log return, as known at close t
 SCORE: Final = "score"  # what a fold's cut-offs divide into classes; most kinds: forward_return / volatility
 LABEL_END: Final = "label_end"  # when the label becomes known: the close of bar t+h or of a touched barrier
+HORIZON_END: Final = "horizon_end"  # when it is known at the latest, whatever comes: the close of bar t+h
 LABEL: Final = "label"
 SELL, HOLD, BUY = 0, 1, 2
 UNKNOWN: Final = -1  # class of a bar whose outcome is not known
@@ -55,7 +56,10 @@ CLASSES: Final = ("sell", "hold", "buy")
 
 # Predictions
 FOLD: Final = "fold"
-EXPERTS: Final = ("pattern", "indicator")
+UNCERTAINTY: Final = "uncertainty"  # mutual information of those who vote, nats; 0: all say the same
+EXPERTS: Final = ("pattern", "indicator")  # ensembles of networks on windows of bars
+BOOSTED: Final = "boosted"  # trees on single bars, which may vote beside them
+VOTERS: Final = (*EXPERTS, BOOSTED)
 EMBEDDING_WIDTH: Final = 256
 
 
@@ -63,6 +67,11 @@ def probability_columns(model: str) -> tuple[str, str, str]:
     """Names of P(SELL), P(HOLD), P(BUY) of `model`, e.g. `pattern_sell`."""
     sell, hold, buy = (f"{model}_{name}" for name in CLASSES)
     return sell, hold, buy
+
+
+def uncertainty_column(model: str) -> str:
+    """Name of the mutual information, in nats, of those who vote within `model`."""
+    return f"{model}_{UNCERTAINTY}"
 
 
 #: Discrete actions of the policy; buy and sell set a target exposure, increase and reduce move it by 0.5x.
@@ -80,7 +89,8 @@ ACTIONS: Final = (
 )
 
 # Observation of the fused policy: pattern block, indicator block, MARKET_STATE, ACCOUNT_STATE, REGIME_STATE.
-# At full width 256 + 256 + 10 + 10 + 5 = 537 (one source says 527; its parts add up to 537).
+# At full width 256 + 256 + 10 + 10 + 5 = 537 (one source says 527; its parts add up to 537). Where the
+# boosted expert votes, its block of 2 (3 where the blocks are probabilities) follows the indicator's: 539.
 #: VSA, volume and funding: feature columns, scaled like every feature (unit: training scale of the column).
 MARKET_STATE: Final = (
     "vsa_signal",

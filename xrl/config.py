@@ -8,11 +8,12 @@ import os
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, Self, cast, get_args
+from typing import Any, Literal, Self, cast, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
+from xrl import columns, presets
 from xrl.errors import ConfigError
 
 
@@ -221,20 +222,71 @@ class LabelParams(_Section):
 
 
 class ExpertParams(_Section):
-    preset: Literal["lean", "source"]
-    seed: int
+    """How the networks of an expert are trained: every recipe of `members` with every one of `seeds`."""
+
+    preset: str
+    override: dict[str, dict[str, Any]]
+    members: tuple[dict[str, dict[str, Any]], ...] = Field(min_length=1)
+    seeds: tuple[int, ...] = Field(min_length=1)
     window_bars: int = Field(ge=30)
-    focal_gamma: float = Field(ge=0)
-    focal_alpha: float = Field(gt=0)
-    label_smoothing: float = Field(ge=0, lt=1)
-    class_weights: Literal["balanced", "source", "none"]
     calibration_share: float = Field(gt=0, lt=0.5)
-    epochs: int | None = Field(default=..., gt=0)
+
+    @model_validator(mode="after")
+    def _training_is_known(self) -> Self:
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"`seeds` must differ from each other; received {list(self.seeds)}")
+        recipes = self.recipes
+        if any(recipe in recipes[:place] for place, recipe in enumerate(recipes)):
+            raise ValueError(
+                "`members` must differ from each other; more networks of one recipe are more `seeds`"
+            )
+        if any(recipe.schedule.context >= self.window_bars for recipe in recipes):
+            raise ValueError("`schedule.context` must be shorter than `window_bars`")
+        return self
+
+    @property
+    def training(self) -> presets.Preset:
+        """The first member's recipe."""
+        return self.recipes[0]
+
+    @property
+    def recipes(self) -> tuple[presets.Preset, ...]:
+        """Of each member the preset with what `override`, then the member itself, sets otherwise."""
+        return tuple(presets.chosen(self.preset, _merged(self.override, member)) for member in self.members)
+
+
+def _merged(
+    base: Mapping[str, Mapping[str, Any]], over: Mapping[str, Mapping[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    return {section: {**base.get(section, {}), **over.get(section, {})} for section in {**base, **over}}
 
 
 class OofParams(_Section):
+    """Who votes in the committee, with what weight, and what the policy sees of each."""
+
+    committee: tuple[str, ...]
+    weights: tuple[float, ...]
     observation: Literal["projected", "fused", "probabilities"]
     projection_width: int = Field(gt=0, le=256)
+
+    @model_validator(mode="after")
+    def _committee_is_known(self) -> Self:
+        if self.committee not in (columns.EXPERTS, columns.VOTERS):
+            raise ValueError(
+                f"`committee` must be {list(columns.EXPERTS)} or {list(columns.VOTERS)}; received "
+                f"{list(self.committee)}"
+            )
+        if len(self.weights) != len(self.committee) or min(self.weights) < 0 or not sum(self.weights):
+            raise ValueError(
+                f"`weights` must be one number for each of {list(self.committee)}, none negative and not all "
+                f"0; received {list(self.weights)}"
+            )
+        return self
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Name -> share of the committee's mean, in the committee's order; they sum to 1."""
+        return {name: weight / sum(self.weights) for name, weight in zip(self.committee, self.weights)}
 
 
 class PolicyParams(_Section):
@@ -297,15 +349,29 @@ class BacktestParams(_Section):
         return self
 
 
-class RefitParams(_Section):
-    seed: int
-
-
 class BundleParams(_Section):
     golden_pairs: int = Field(gt=0)
     golden_seed: int
     stale_after_days: int = Field(gt=0)
     parity_tolerance: float = Field(gt=0)
+
+
+class ForecastParams(_Section):
+    """The six-hour forecast beside the experts: whether it is trained at all, its network, its filter."""
+
+    enabled: bool
+    units: tuple[int, ...] = Field(min_length=1)
+    dense: tuple[int, ...]
+    dropout: float = Field(ge=0, lt=1)
+    epochs: int = Field(gt=0)
+    batch: int = Field(gt=0)
+    learning_rate: float = Field(gt=0)
+    weight_decay: float = Field(ge=0)
+    seed: int
+    held_share: float = Field(gt=0, lt=0.5)
+    minimum_confidence: float = Field(ge=0, le=1)
+    vote_weight: float = Field(gt=0)
+    golden_pairs: int = Field(gt=0)
 
 
 class GateParams(_Section):
@@ -314,6 +380,7 @@ class GateParams(_Section):
     sharpe_floor: float
     min_deflated_sharpe: float = Field(gt=0, lt=1)
     same_trial_correlation: float = Field(gt=0, lt=1)
+    max_lost_recipes: int = Field(ge=0)
     max_drawdown: float
     max_class_share: float
     max_side_share: float
@@ -354,7 +421,7 @@ class Config(_Section):
     oof: OofParams
     policy: PolicyParams
     backtest: BacktestParams
-    refit: RefitParams
+    forecast: ForecastParams
     bundle: BundleParams
     gate: GateParams
 
@@ -399,6 +466,7 @@ class Settings(_Section):
     replay_dir: Path | None = None
     serve_market: str = "planted"
     mlflow_url: str | None = None
+    search_url: str | None = None  # Optuna's shared storage; None for a file in the search's folder
     dvc_remote: str | None = None  # address of a shared DVC remote; None for var/dvc-remote
     keep_workspaces: int = Field(default=5, ge=3)  # two retrainings may run at once
     exchange_key: SecretStr | None = None  # the live venue's; public data need none

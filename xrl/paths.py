@@ -80,9 +80,18 @@ class Paths:
     def label_report(self) -> Path:
         return self.stage("labels") / "report.json"
 
-    # the final holdout: opened outside DVC, logged beside the market store that all workspaces share
+    # chained logs, beside the market store that all workspaces share
+    @property
+    def holdout_logs(self) -> Path:
+        """Folder of the logs of opened holdouts, one a market."""
+        return self.market("any").parent.resolve().parent / "holdout"
+
     def holdout_log(self, name: str) -> Path:
-        return self.market(name).parent.resolve().parent / "holdout" / f"{name}.jsonl"
+        return self.holdout_logs / f"{name}.jsonl"
+
+    def ledger(self, model: str) -> Path:
+        """Ledger of the recipes that were registered for `model`, e.g. `xrl-planted`."""
+        return self.holdout_logs.parent / "ledger" / f"{model}.jsonl"
 
     @property
     def holdout_labels(self) -> Path:
@@ -95,6 +104,10 @@ class Paths:
     # experts: one folder per fold and expert
     def expert(self, fold: int, expert: str) -> Path:
         return self.stage("experts") / f"{fold}-{expert}"
+
+    # networks of an ensemble that was interrupted: DVC clears a stage's outputs before it runs again
+    def checkpoints(self, name: str) -> Path:
+        return self.stages / ".checkpoints" / name
 
     # oof
     @property
@@ -140,6 +153,19 @@ class Paths:
     @property
     def plots(self) -> Path:
         return self.stage("backtest") / "plots"
+
+    # forecast
+    @property
+    def forecast_report(self) -> Path:
+        return self.stage("forecast") / "report.json"
+
+    @property
+    def forecast_predictions(self) -> Path:
+        return self.stage("forecast") / "predictions.parquet"
+
+    def forecast_file(self, name: str) -> Path:
+        """One of the files that a bundle holds of a forecast."""
+        return self.stage("forecast") / name
 
     # refit
     def refit_expert(self, expert: str) -> Path:

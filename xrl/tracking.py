@@ -32,7 +32,11 @@ _CONNECT_SECONDS = 3.0
 
 @dataclass(frozen=True)
 class Run:
-    """What one run records. `artifacts` maps a folder of the run to the local file or folder put there."""
+    """What one run records.
+
+    `artifacts` maps a folder of the run to the local file or folder put there, `curves` a metric to its value
+    at each step, such as an epoch.
+    """
 
     experiment: str
     name: str
@@ -40,6 +44,7 @@ class Run:
     metrics: Mapping[str, Any]
     tags: Mapping[str, str]
     artifacts: Mapping[str, Path] = field(default_factory=dict)
+    curves: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
 
 
 def connect(url: str) -> MlflowClient:
@@ -107,6 +112,7 @@ def _log(client: MlflowClient, run_id: str, run: Run) -> None:
     for start in range(0, len(params), _PARAMS_A_BATCH):
         client.log_batch(run_id, params=params[start : start + _PARAMS_A_BATCH])
     metrics = [Metric(key, value, 0, 0) for key, value in numbers(run.metrics).items()]
+    metrics += [Metric(key, value, 0, step) for key, own in run.curves.items() for step, value in own.items()]
     for start in range(0, len(metrics), _METRICS_A_BATCH):
         client.log_batch(run_id, metrics=metrics[start : start + _METRICS_A_BATCH])
     for folder, path in run.artifacts.items():

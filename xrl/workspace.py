@@ -13,9 +13,9 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,10 @@ _SYMBOL = re.compile(r"^[A-Z0-9]{3,30}$")
 
 @dataclass(frozen=True)
 class Request:
-    """One retraining: `world` is a sandbox world or `live`; candles closed by `as_of` (UTC) are used."""
+    """One retraining: `world` is a sandbox world or `live`; candles closed by `as_of` (UTC) are used.
+
+    `settings`: further parameters by their dotted name, e.g. `{"labels.folds": [0, 1]}`.
+    """
 
     run_id: str
     venue: Venue
@@ -42,6 +45,7 @@ class Request:
     days: int
     preset: str
     as_of: datetime
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 def open_workspace(root: Path, request: Request, keep: int = 5, remote: str | None = None) -> Path:
@@ -102,6 +106,9 @@ def overridden(text: str, request: Request) -> str:
     document["snapshot"]["days"] = request.days
     document["snapshot"]["as_of"] = request.as_of.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     document["experts"]["preset"] = request.preset
+    for name, value in request.settings.items():
+        section, _, key = name.partition(".")
+        document[section][key] = value
     stream = io.StringIO()
     yaml.dump(document, stream)
     return stream.getvalue()

@@ -43,6 +43,32 @@ def _head(seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return x, p / p.sum(axis=1, keepdims=True), logits
 
 
+class TestOnto:
+    def test_class_logits_are_carried_over_exactly(self):
+        """Another network of the same logits in a basis of its own, with noise beside them."""
+        x, p, _ = _head()
+        rng = np.random.default_rng(5)
+        logits = alignment.log_contrasts(p)
+        other = np.concatenate([logits, rng.normal(0, 5, size=(500, 6))], axis=1) @ _rotation(8, 4)
+        own, target = alignment.contrasts(other, p), alignment.contrasts(x, p)
+        mapped = other @ alignment.onto(other, own, x, target)
+        np.testing.assert_allclose(mapped @ target, other @ own, atol=1e-10)
+        turned = other @ alignment.procrustes(other, x)  # a plain rotation would lose part of them
+        assert np.corrcoef(turned @ target[:, 0], logits[:, 0])[0, 1] < 0.95
+
+    def test_what_lies_beside_them_is_turned_back(self):
+        x, p, _ = _head()
+        turn = _rotation(8, 3)
+        own, target = alignment.contrasts(x @ turn, p), alignment.contrasts(x, p)
+        mapped = x @ turn @ alignment.onto(x @ turn, own, x, target)
+        assert np.abs(mapped - x).mean() < 0.1 * np.abs(x).mean()
+
+    def test_a_network_is_mapped_onto_itself_unchanged(self):
+        x, p, _ = _head()
+        own = alignment.contrasts(x, p)
+        np.testing.assert_allclose(x @ alignment.onto(x, own, x, own), x, atol=1e-8)
+
+
 def test_contrasts_read_the_class_logits_off_the_embedding():
     x, p, logits = _head()
     read = x @ alignment.contrasts(x, p)

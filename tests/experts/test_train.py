@@ -5,29 +5,19 @@ import zipfile
 import numpy as np
 import pytest
 
-from xrl.config import ExpertParams
 from xrl.errors import TrainingError
 from xrl.experts import train
 from xrl.experts.export import to_onnx
+from xrl.experts.monitor import Looks
 from xrl.experts.storage import load_model, save_model
 from xrl.experts.windows import Rows
+from xrl.presets import Preset, chosen
 
 WINDOW = 30
 
 
-def _params(**changes: object) -> ExpertParams:
-    settings = {
-        "preset": "lean",
-        "seed": 0,
-        "window_bars": WINDOW,
-        "focal_gamma": 0.0,
-        "focal_alpha": 1.0,
-        "label_smoothing": 0.0,
-        "class_weights": "balanced",
-        "calibration_share": 0.1,
-        "epochs": 2,
-    }
-    return ExpertParams.model_validate({**settings, **changes})
+def _preset(name: str = "lean", **schedule: object) -> Preset:
+    return chosen(name, {"loss": {"label_smoothing": 0.0}, "schedule": {"epochs": 2, **schedule}})
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +34,7 @@ def market() -> tuple[Rows, np.ndarray, np.ndarray]:
 @pytest.fixture(scope="module")
 def fitted(market) -> train.Fitted:
     rows, learned, held = market
-    return train.fit_expert(rows, learned, held, _params(epochs=12), seed=0)
+    return train.fit_expert(rows, learned, held, _preset(epochs=12), WINDOW, seed=0)
 
 
 def _predict(fitted: train.Fitted, rows: Rows, at: np.ndarray) -> train.Predicted:
@@ -57,7 +47,7 @@ def test_it_learns_what_the_last_bars_tell(fitted, market):
     accuracy = (_predict(fitted, rows, at).probabilities.argmax(axis=1) == rows.label[at]).mean()
     assert accuracy > 0.42  # chance is 1/3
     assert fitted.history[-1]["loss"] < fitted.history[0]["loss"]
-    assert set(fitted.history[0]) == {"epoch", "loss", "validation_loss", "validation_f1"}
+    assert {"epoch", "loss", "train_loss", "validation_loss", "validation_f1"} < set(fitted.history[0])
 
 
 def test_predictions_are_probabilities_and_256_wide_embeddings(fitted, market):
@@ -100,7 +90,9 @@ def test_rows_without_a_full_window_are_refused(fitted, market):
 def test_the_same_seed_gives_the_same_weights(market):
     rows, learned, _ = market
     few, none = learned & (rows.position < 120), np.zeros_like(learned)
-    first, again = (train.fit_expert(rows, few, none, _params(epochs=1), seed=5).model for _ in range(2))
+    first, again = (
+        train.fit_expert(rows, few, none, _preset(epochs=1), WINDOW, seed=5).model for _ in range(2)
+    )
     for ours, theirs in zip(first.get_weights(), again.get_weights()):
         np.testing.assert_array_equal(ours, theirs)
 
@@ -124,20 +116,20 @@ def test_a_saved_expert_predicts_the_same(fitted, market, tmp_path):
 
 @pytest.mark.parametrize("projected", [True, False])
 def test_the_exported_file_computes_the_same(fitted, market, tmp_path, projected):
-    matrix = np.random.default_rng(0).normal(size=(256, 4)) if projected else None
-    assert to_onnx(fitted.model, tmp_path / "expert.onnx", 0.7, matrix) < 1e-4
+    matrices = [np.random.default_rng(0).normal(size=(256, 4))] if projected else None
+    assert to_onnx([fitted.model], tmp_path / "expert.onnx", 0.7, matrices) < 1e-4
     assert [path.name for path in tmp_path.iterdir()] == ["expert.onnx"]
 
 
 def test_source_stops_early_and_keeps_the_best_epoch(market, monkeypatch):
     rows, learned, held = market
     scores = iter([0.3, 0.5, *[0.4] * 20])
-    monkeypatch.setattr(
-        train, "_validate", lambda *_: {"validation_loss": 1.0, "validation_f1": next(scores)}
-    )
-    monkeypatch.setattr(train, "_epoch", lambda *_: 1.0)
+    seen = Looks.figures
+    monkeypatch.setattr(Looks, "figures", lambda *given: seen(*given) | {"validation_f1": next(scores)})
     few = learned & (rows.position < 120)
-    found = train.fit_expert(rows, few, held, _params(preset="source", epochs=30), seed=0)
+    found = train.fit_expert(
+        rows, few, held, _preset("source", epochs=30, learning_rate=1e-3), WINDOW, seed=0
+    )
     assert found.epochs == 2
     assert len(found.history) == 9  # patience 7 after the best
 
@@ -145,25 +137,19 @@ def test_source_stops_early_and_keeps_the_best_epoch(market, monkeypatch):
 def test_a_missing_class_is_named(market):
     rows, learned, held = market
     with pytest.raises(TrainingError, match="HOLD missing"):
-        train.fit_expert(rows, learned & (rows.label != 1), held, _params(), seed=0)
+        train.fit_expert(rows, learned & (rows.label != 1), held, _preset(), WINDOW, seed=0)
 
 
 def test_runs_too_short_for_a_window_are_refused(market):
     rows, learned, held = market
     short = Rows(rows.x, rows.position % 20, rows.label)
-    with pytest.raises(TrainingError, match="runs of at least 30 bars"):
-        train.fit_expert(short, learned, held, _params(), seed=0)
+    with pytest.raises(TrainingError, match="received 30, the longest run up to a training bar is 20"):
+        train.fit_expert(short, learned, held, _preset(), WINDOW, seed=0)
 
 
 def test_a_loss_that_is_no_number_ends_with_remedies(market):
     rows, learned, held = market
     x = rows.x.copy()
     x[50] = np.inf
-    with pytest.raises(TrainingError, match=r"training loss became nan.*learning rate"):
-        train.fit_expert(Rows(x, rows.position, rows.label), learned, held, _params(), seed=0)
-
-
-def test_collapse_is_one_class_above_ninety_per_cent():
-    calls = np.eye(3)[[0] * 91 + [1] * 9]
-    assert train.collapsed(calls)
-    assert not train.collapsed(np.eye(3)[[0] * 90 + [1] * 10])
+    with pytest.raises(TrainingError, match=r"training loss became nan in epoch 1.*learning_rate"):
+        train.fit_expert(Rows(x, rows.position, rows.label), learned, held, _preset(), WINDOW, seed=0)

@@ -62,8 +62,32 @@ def test_another_schema_is_refused(tmp_path: Path) -> None:
     path = bundle.write_bundle(tmp_path / "bundle", files()).path
     seal = json.loads((path / "checksums.json").read_bytes())
     (path / "checksums.json").write_text(json.dumps({**seal, "schema": 99}))
-    with pytest.raises(BundleError, match="schema 99, this version of xrl reads schema 1"):
+    with pytest.raises(BundleError, match="schema 99, this version of xrl reads schema 2"):
         bundle.open_bundle(path)
+
+
+def test_a_bundle_of_the_schema_before_is_opened_by_who_asks_for_it_alone(tmp_path: Path) -> None:
+    path = bundle.write_bundle(tmp_path / "bundle", files()).path
+    digest = age(path)
+    with pytest.raises(BundleError, match="schema 1, this version of xrl reads schema 2; train again"):
+        bundle.open_bundle(path)
+    assert bundle.open_bundle(path, digest, bundle.JUDGED_SCHEMAS).digest == digest
+
+
+def age(path: Path) -> str:
+    """Seal the bundle at `path` as schema 1 did; returns its digest then."""
+    seal = json.loads((path / "checksums.json").read_bytes())
+    digest = bundle._digest(seal["files"], 1)
+    (path / "checksums.json").write_text(json.dumps({**seal, "schema": 1, "digest": digest}))
+    return digest
+
+
+def test_optional_files_come_all_or_none(tmp_path: Path) -> None:
+    for group in bundle.OPTIONAL:
+        whole = dict.fromkeys(group, b"")
+        bundle.open_bundle(bundle.write_bundle(tmp_path / "whole", {**files(), **whole}).path)
+        with pytest.raises(BundleError, match=rf"lacks {group[0]} beside {', '.join(sorted(group[1:]))}"):
+            bundle.write_bundle(tmp_path / "part", {**files(), **dict.fromkeys(group[1:], b"")})
 
 
 def test_a_seal_rewritten_for_a_tampered_file_no_longer_matches_its_digest(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from tests.serve import tiny
 from xrl import columns
 from xrl.errors import BundleError, RequestError
+from xrl.evaluation.committee import mutual_information
 from xrl.registry.bundle import Bundle, write_bundle
 from xrl.serve import sources
 from xrl.serve.candles import Window, read_candles
@@ -40,6 +41,33 @@ def test_a_prediction_is_the_mean_of_the_experts(predictor: Predictor) -> None:
     np.testing.assert_allclose(found.probabilities.sum(), 1.0, atol=1e-6)
     assert found.direction == columns.CLASSES[int(found.probabilities.argmax())]
     assert found.timestamp == tiny.START_MS + 699 * tiny.BAR_MS
+
+
+def test_uncertainty_is_that_among_the_experts_and_within_each(predictor: Predictor) -> None:
+    found = predictor.predict(window(predictor))
+    assert found.expert_uncertainty == pytest.approx({"pattern": 0.01, "indicator": 0.03})
+    among = mutual_information(np.stack([found.experts["pattern"], found.experts["indicator"]]))
+    assert found.uncertainty == pytest.approx(float(among) + 0.02)
+
+
+def test_a_boosted_expert_votes_with_its_weight(tmp_path: Path) -> None:
+    """Its golden pairs were computed by numpy from the newest bar alone; loading replays them."""
+    bundle = write_bundle(tmp_path / "three", tiny.files(shares=tiny.THREE))
+    assert replay_bundle(bundle).difference < 1e-6
+    predictor = load(bundle.path)
+    found = predictor.predict(window(predictor))
+    assert list(found.experts) == ["pattern", "indicator", "boosted"]
+    expected = sum(share * found.experts[name] for name, share in tiny.THREE.items())
+    np.testing.assert_allclose(found.probabilities, expected, atol=1e-12)
+
+
+def test_an_uncertainty_that_training_did_not_compute_is_refused(
+    tmp_path: Path, tiny_files: dict[str, bytes]
+) -> None:
+    golden = json.loads(tiny_files["golden.json"])
+    golden["pairs"][0]["expected"]["uncertainty"][2] += 2e-4
+    with pytest.raises(BundleError, match=r"expected differences <= 0\.0001"):
+        load(spoil(tmp_path, tiny_files, golden__json=json.dumps(golden).encode()))
 
 
 def test_confidence_is_the_training_percentile_of_the_spread(predictor: Predictor) -> None:
@@ -196,7 +224,7 @@ def test_an_expectation_that_is_unknown_or_absent_proves_nothing(
 
 
 @pytest.mark.parametrize("name", ["features.json", "labels.json", "account.json", "lineage.json"])
-@pytest.mark.parametrize("content", [b"{}", b"[]", b"{", b'{"params": {"fee_bps": "many"}}'])
+@pytest.mark.parametrize("content", [b"{}", b"[]", b"{", b'{"params": {"taker_fee_bps": "many"}}'])
 def test_a_file_of_another_shape_is_a_bundle_error(
     tmp_path: Path, tiny_files: dict[str, bytes], name: str, content: bytes
 ) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import requests
 
-from tests.serve import servers, tiny
+from tests.serve import servers, tiny, tiny_forecast
 from tests.serve.test_context import ASKED
 from xrl import columns
 from xrl.registry.bundle import write_bundle
@@ -92,6 +92,7 @@ def test_status_tells_what_is_served_and_what_a_request_needs(stack: Stack) -> N
     assert found["required_bars"] == tiny.REQUIRED_BARS
     assert found["symbols"] == ["BTCUSDT", "ETHUSDT"]
     assert found["as_of"] == "2023-12-14T00:00:00+00:00"
+    assert found["trained_through"] == "2023-12-10T00:00:00+00:00"
     assert (found["context"], found["context_bars"]) == ([], 0)
     assert found["failure"] is None
     assert found["following"] is True
@@ -116,10 +117,11 @@ def test_predictions_and_actions_are_the_golden_ones(stack: Stack, tiny_files: d
         assert {key: acted[key] for key in predicted} == predicted
 
 
-def test_a_bar_long_after_training_is_called_stale(stack: Stack) -> None:
+def test_a_bar_long_after_the_last_one_that_trained_is_called_stale(stack: Stack) -> None:
+    """Eleven days after `as_of` are fifteen after the last bar trained on; fourteen are allowed."""
     assert stack.post("predict", tiny.request()).json()["is_stale"] is False
     later = tiny.request()
-    shift = 15 * 24 * tiny.BAR_MS
+    shift = 11 * 24 * tiny.BAR_MS
     later["candles"]["timestamp"] = [time + shift for time in later["candles"]["timestamp"]]
     assert stack.post("predict", later).json()["is_stale"] is True
 
@@ -258,3 +260,27 @@ def test_a_model_that_reads_other_symbols_asks_for_them(stack: Stack, tmp_path: 
     assert [answer.status_code for answer in answers] == [200, 200]
     body["context"] = {"ETHUSDT": "no candles"}
     assert "context.ETHUSDT" in stack.post("predict", body).json()["error"]
+
+
+def test_a_model_with_a_forecast_confirms_signals(stack: Stack, tmp_path: Path) -> None:
+    asked = {**tiny_forecast.request(), "signal": "buy", "minimum_confidence": 0.0}
+    refused = stack.post("confirm", asked)
+    assert refused.status_code == 400
+    assert "brings no forecast" in refused.json()["error"]
+    assert stack.status()["confirm_bars"] is None
+    version = promoted(stack.store, tmp_path, {**tiny.files(), **tiny_forecast.files()})
+    eventually(lambda: stack.status()["version"] == version.number, 10)
+    assert (stack.status()["confirm_bars"], stack.status()["required_bars"]) == (671, tiny.REQUIRED_BARS)
+    found = stack.post("confirm", asked).json()
+    assert found["verdict"] == ("confirms" if found["direction"] == "up" else "contradicts")
+    assert found["matches_signal"] is (found["verdict"] == "confirms")
+    assert found["lineage"]["version"] == version.number
+    for pair in json.loads(tiny_forecast.files()["forecast.json"])["golden"]["pairs"]:
+        sent = {"symbol": pair["symbol"], "candles": pair["candles"], "signal": "sell"}
+        answer, expected = stack.post("confirm", sent).json(), pair["expected"]
+        assert answer["probability_up"] == pytest.approx(expected["up"], abs=1e-6)
+        assert answer["predicted_price"] == pytest.approx(expected["close"] * np.exp(expected["change"]))
+    short = stack.post("confirm", {**asked, **tiny.request()})
+    assert "671 candles are needed, received 442" in short.json()["error"]
+    assert "`confirm_bars`" in short.json()["error"]
+    assert "`signal`" in stack.post("confirm", {**asked, "signal": "hold"}).json()["error"]

@@ -17,8 +17,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from tests.registry.evidence import metrics, track
 from xrl import columns
-from xrl.account.costs import terms_of
-from xrl.account.step import Account
+from xrl.account.contract import contract_of
+from xrl.account.step import Account, margined
 from xrl.config import Config, FeatureParams, load_config
 from xrl.env.observation import account_features, observation, observation_width
 from xrl.features import context as among
@@ -34,7 +34,16 @@ START_MS = 1_700_000_000_000 // BAR_MS * BAR_MS
 WINDOW = 60
 REQUIRED_BARS = table.required_bars(WINDOW)
 BLOCK = 4
-EXPERT_COLUMNS = {"pattern": table.names("pattern"), "indicator": table.names("indicator")}
+EXPERT_COLUMNS = {
+    "pattern": table.names("pattern"),
+    "indicator": table.names("indicator"),
+    "boosted": tuple(dict.fromkeys((*table.names("pattern"), *table.names("indicator")))),
+}
+#: What the tiny experts say of their own members, always.
+UNCERTAINTY = {"pattern": 0.01, "indicator": 0.03, "boosted": 0.02}
+#: Shares of the committee's mean, without and with the boosted expert.
+TWO = {"pattern": 0.5, "indicator": 0.5}
+THREE = {"pattern": 0.25, "indicator": 0.25, "boosted": 0.5}
 STATE = (*columns.MARKET_STATE, *columns.REGIME_STATE)
 FLAT = {"exposure": 0.0, "equity": 1.0, "peak_equity": 1.0}
 LONG = {
@@ -86,17 +95,24 @@ def newest(
     return {name: values[-bars:] for name, values in found.items()}
 
 
-def files(seed: int = 0, asked: FeatureParams = CONFIG.features, **changes: object) -> dict[str, bytes]:
+def files(
+    seed: int = 0,
+    asked: FeatureParams = CONFIG.features,
+    shares: Mapping[str, float] = TWO,
+    **changes: object,
+) -> dict[str, bytes]:
     """Every file of a bundle whose models have random weights drawn from `seed`.
 
-    `asked` are its feature parameters: other symbols, users' columns.
+    `asked` are its feature parameters: other symbols, users' columns; `shares` names who votes.
     """
     rng = np.random.default_rng(seed)
     declared = table.declared(asked)
     history = {symbol: candles(symbol) for symbol in SYMBOLS}
     features = {symbol: _features(symbol, history, asked) for symbol in SYMBOLS}
     stacked = np.concatenate(list(features.values()))
-    read = {name: table.names(name, declared) for name in EXPERT_COLUMNS}
+    read = {name: table.names(name, declared) for name in columns.EXPERTS}
+    if columns.BOOSTED in shares:
+        read[columns.BOOSTED] = tuple(dict.fromkeys((*read["pattern"], *read["indicator"])))
     scalers = {
         name: scaling.fit(stacked[:, table.positions(names, declared)], names)
         for name, names in {**read, "policy": STATE}.items()
@@ -105,8 +121,8 @@ def files(seed: int = 0, asked: FeatureParams = CONFIG.features, **changes: obje
         name: (rng.normal(0, 0.3, (len(names), 3)), rng.normal(0, 0.3, (len(names), BLOCK)))
         for name, names in read.items()
     }
-    policy = rng.normal(0, 0.5, (observation_width(2 * BLOCK), len(columns.ACTIONS)))
-    world = _World(history, features, scalers, weights, policy, declared)
+    policy = rng.normal(0, 0.5, (observation_width(len(read) * BLOCK), len(columns.ACTIONS)))
+    world = _World(history, features, scalers, weights, policy, declared, shares)
     pairs = [
         {**world.pair(symbol, end, account), "context": context(symbol, asked, history, end)}
         for symbol, end, account in (("BTCUSDT", 500, FLAT), ("ETHUSDT", 640, LONG), ("BTCUSDT", 699, LONG))
@@ -114,7 +130,10 @@ def files(seed: int = 0, asked: FeatureParams = CONFIG.features, **changes: obje
     params = CONFIG.model_dump(mode="json")
     del params["gate"]
     return {
-        **{f"{name}.onnx": _expert(*weights[name]) for name in columns.EXPERTS},
+        **{
+            f"{name}.onnx": _expert(*weights[name], UNCERTAINTY[name], name != columns.BOOSTED)
+            for name in shares
+        },
         "policy.onnx": policy_onnx(policy),
         **{f"scaler_{name}.json": scaler.to_json().encode() for name, scaler in scalers.items()},
         "features.json": canonical_json(
@@ -123,6 +142,7 @@ def files(seed: int = 0, asked: FeatureParams = CONFIG.features, **changes: obje
                 "bar_ms": BAR_MS,
                 "window_bars": WINDOW,
                 "required_bars": REQUIRED_BARS,
+                "committee": shares,
                 "params": asked.model_dump(mode="json"),
                 "schemas": {
                     name: table.schema_hash(scaler.columns, declared) for name, scaler in scalers.items()
@@ -137,6 +157,7 @@ def files(seed: int = 0, asked: FeatureParams = CONFIG.features, **changes: obje
                     "confidence": np.linspace(0, 0.8, 101).tolist(),
                     "pattern": np.linspace(0, 1, 101).tolist(),
                     "indicator": np.linspace(0, 1, 101).tolist(),
+                    "boosted": np.linspace(0, 1, 101).tolist(),
                 },
             }
         ),
@@ -147,10 +168,17 @@ def files(seed: int = 0, asked: FeatureParams = CONFIG.features, **changes: obje
         "lineage.json": canonical_json(
             {
                 "as_of": "2023-12-14T00:00:00+00:00",
+                "trained_through": "2023-12-10T00:00:00+00:00",  # days after it are held out
                 "git_commit": "0" * 40,
                 "samples": 1000,
                 "stale_after_days": 14,
                 "market": "planted",
+                "data": {"first": "2023-11-14T22:00:00+00:00", "last": "2023-12-13T23:00:00+00:00"},
+                "holdout": {
+                    "start": "2023-12-11T00:00:00+00:00",
+                    "end": "2023-12-14T00:00:00+00:00",
+                    "data": "ab" * 32,
+                },
             }
         ),
         "params.yaml": yaml.safe_dump(params, sort_keys=True).encode(),
@@ -165,16 +193,24 @@ class _World:
     """The batch path of the tiny models: numpy over the full history."""
 
     def __init__(
-        self, history: Any, features: Any, scalers: Any, weights: Any, policy: Any, declared: Any
+        self,
+        history: Any,
+        features: Any,
+        scalers: Any,
+        weights: Any,
+        policy: Any,
+        declared: Any,
+        shares: Any,
     ) -> None:
         self.history, self.features, self.scalers = history, features, scalers
-        self.weights, self.policy, self.declared = weights, policy, declared
+        self.weights, self.policy, self.declared, self.shares = weights, policy, declared, shares
 
     def pair(self, symbol: str, end: int, account: dict[str, float]) -> dict[str, Any]:
         """The window of candles whose newest is `end`, and what the batch path says of it."""
         found, blocks = {}, []
-        for name in columns.EXPERTS:
-            scaled = self._scaled(symbol, name)[end - WINDOW + 1 : end + 1]
+        for name in self.shares:
+            bars = 1 if name == columns.BOOSTED else WINDOW
+            scaled = self._scaled(symbol, name)[end - bars + 1 : end + 1]
             mean = scaled.mean(axis=0, dtype=np.float64)
             found[name] = _softmax(mean @ self.weights[name][0])
             blocks.append((mean @ self.weights[name][1]).astype(np.float32))
@@ -182,9 +218,13 @@ class _World:
         seen = observation(
             np.concatenate(blocks), state[:10], self._account(symbol, end, account), state[10:]
         ).astype(np.float64)
+        shares = self.shares
+        mean = sum(shares[name] * own for name, own in found.items())
+        within = sum(shares[name] * (UNCERTAINTY[name] - _entropy(own)) for name, own in found.items())
         expected = {
             **found,
-            "committee": (found["pattern"] + found["indicator"]) / 2,
+            "committee": mean,
+            "uncertainty": np.array([*(UNCERTAINTY[name] for name in found), _entropy(mean) + within]),
             "action": _softmax(seen @ self.policy),
         }
         history = self.history[symbol]
@@ -214,11 +254,15 @@ class _World:
             held=float(state.get("bars_held", 0)),
             idle=float(state.get("bars_since_trade", 0)),
             last_trade=state.get("last_trade_return", 0.0),
+            liquidation=0.0,
+            stop=0.0,
+            take_profit=0.0,
         )
+        account = margined(account, contract_of(symbol, CONFIG.backtest))
         labels = CONFIG.labels
         sigma = horizon_volatility(close, labels.volatility_window, labels.horizon_bars)[end]
         rates = [rate for rate in self.history[symbol]["funding_rate"][: end + 1] if rate is not None]
-        return account_features(account, price, sigma, rates[-1], terms_of(CONFIG.backtest))
+        return account_features(account, price, sigma, rates[-1], CONFIG.backtest.max_leverage)
 
 
 def context(
@@ -247,16 +291,28 @@ def _softmax(z: NDArray[np.float64]) -> NDArray[np.float64]:
     return e / e.sum()
 
 
-def _expert(to_classes: NDArray[np.float64], to_block: NDArray[np.float64]) -> bytes:
-    """Mean over time, then one matrix each for probabilities and block."""
+def _entropy(p: NDArray[np.float64]) -> float:
+    return float(-(p * np.log(p)).sum())
+
+
+def _expert(
+    to_classes: NDArray[np.float64], to_block: NDArray[np.float64], uncertainty: float, reads_windows: bool
+) -> bytes:
+    """Mean over time, if any, then one matrix each for probabilities and block; always as uncertain."""
+    over_time = helper.make_node("ReduceMean", ["x"], ["mean"], axes=[1], keepdims=0)
     nodes = [
-        helper.make_node("ReduceMean", ["x"], ["mean"], axes=[1], keepdims=0),
+        over_time if reads_windows else helper.make_node("Identity", ["x"], ["mean"]),
         helper.make_node("MatMul", ["mean", "to_classes"], ["logits"]),
         helper.make_node("Softmax", ["logits"], ["probabilities"], axis=-1),
         helper.make_node("MatMul", ["mean", "to_block"], ["block"]),
+        helper.make_node("MatMul", ["mean", "nothing"], ["zero"]),
+        helper.make_node("Add", ["zero", "constant"], ["uncertainty"]),
     ]
-    outputs = {"probabilities": len(columns.CLASSES), "block": to_block.shape[1]}
-    return _model(nodes, ("x", WINDOW, len(to_classes)), outputs, to_classes=to_classes, to_block=to_block)
+    outputs = {"probabilities": len(columns.CLASSES), "block": to_block.shape[1], "uncertainty": 1}
+    weights = {"to_classes": to_classes, "to_block": to_block, "nothing": np.zeros((len(to_classes), 1))}
+    weights["constant"] = np.array([uncertainty])
+    shape = ("x", WINDOW, len(to_classes)) if reads_windows else ("x", len(to_classes))
+    return _model(nodes, shape, outputs, **weights)
 
 
 def policy_onnx(weights: NDArray[np.float64]) -> bytes:

@@ -64,6 +64,8 @@ def _predict(paths: Paths, world: str, seed: int) -> None:
         c.probability_columns("committee"), *(c.probability_columns(expert) for expert in c.EXPERTS)
     ):
         table[name] = table[both].mean(axis=1)
+    for model in (*c.EXPERTS, "committee"):
+        table[c.uncertainty_column(model)] = 0.01
     blocks = table[[*c.probability_columns("pattern"), *c.probability_columns("indicator")]]
     paths.oof_predictions.parent.mkdir(parents=True)
     table.to_parquet(paths.oof_predictions, index=False)

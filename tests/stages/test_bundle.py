@@ -15,15 +15,18 @@ from xrl import columns
 from xrl.config import Config, ContextParams, ExtraFeature
 from xrl.env.observation import observation_width
 from xrl.errors import BundleError, DataError, ExportError
-from xrl.experts import storage
+from xrl.experts import boosted
+from xrl.experts.ensemble import Ensemble
 from xrl.experts.model import build_expert
-from xrl.experts.presets import preset
 from xrl.features import scaling
+from xrl.labels import folds
 from xrl.paths import Paths
 from xrl.registry.bundle import open_bundle
 from xrl.serve.predictor import load
 from xrl.serve.sources import Others
-from xrl.stages import bundle, features, golden, labels
+from xrl.stages import bundle, features, forecast, golden, labels
+from xrl.stages.expert_kinds import Expert, write_members
+from xrl.stages.expert_rows import read_rows
 
 pytestmark = pytest.mark.slow  # imports TensorFlow and converts four models
 WIDTH = 8
@@ -32,9 +35,13 @@ CONFIG: Config = _BASE.model_copy(
     update={
         "market": _BASE.market.model_copy(update={"symbols": tiny.SYMBOLS}),
         "bundle": _BASE.bundle.model_copy(update={"golden_pairs": 4}),
-        "oof": _BASE.oof.model_copy(update={"projection_width": WIDTH}),
+        "oof": _BASE.oof.model_copy(
+            update={"projection_width": WIDTH, "committee": columns.VOTERS, "weights": (1.0, 1.0, 2.0)}
+        ),
     }
 )
+#: Networks of each expert.
+NETWORKS = {"pattern": 2, "indicator": 1}
 
 
 def write_bars(paths: Paths) -> pd.DataFrame:
@@ -52,30 +59,61 @@ def write_bars(paths: Paths) -> pd.DataFrame:
 
 
 def write_refit(paths: Paths) -> None:
-    """Untrained experts, which compute as much as trained ones, and a random linear policy."""
+    """Networks of random heads, which compute as much as trained ones, trees of random classes, a policy."""
     rng = np.random.default_rng(0)
     table = pd.read_parquet(paths.features)
-    spec = json.loads(paths.feature_spec.read_text())
-    for name in columns.EXPERTS:
+    for name in columns.VOTERS:
         folder = paths.refit_expert(name)
-        folder.mkdir(parents=True)
-        names = [column["name"] for column in spec["columns"] if name in column["groups"]]
-        model = build_expert(len(names), CONFIG.experts.window_bars, preset(CONFIG.experts).architecture).last
-        storage.save_model(model, folder / "model.keras")
-        (folder / "scaler.json").write_text(scaling.fit(table[names].to_numpy(), names).to_json())
+        folder.mkdir(parents=True, exist_ok=True)
+        names = read_rows(paths, name).names
+        scaler = scaling.fit(table[list(names)].to_numpy(), names)
+        matrix = _write_members(folder, name, scaler, table, rng)
+        (folder / "scaler.json").write_text(scaler.to_json())
         (folder / "report.json").write_text(json.dumps({"temperature": 1.3}))
-        np.savez(folder / "align.npz", matrix=rng.normal(0, 0.3, (256, WIDTH)).astype(np.float32))
+        np.savez(folder / "align.npz", matrix=matrix.astype(np.float32))
     state = [*columns.MARKET_STATE, *columns.REGIME_STATE]
     paths.refit_policy_scaler.write_text(scaling.fit(table[state].to_numpy(), state).to_json())
-    weights = rng.normal(0, 0.3, (observation_width(2 * WIDTH), len(columns.ACTIONS)))
+    weights = rng.normal(0, 0.3, (observation_width(2 * WIDTH + 2), len(columns.ACTIONS)))
     paths.refit_policy.write_bytes(tiny.policy_onnx(weights))
     paths.refit_report.write_text(json.dumps(metrics()["refit"]))
+
+
+def _write_members(
+    folder: Path, name: str, scaler: scaling.Scaler, table: pd.DataFrame, rng: np.random.Generator
+) -> np.ndarray:
+    """The expert's members; returns the matrix of its block."""
+    if name == columns.BOOSTED:
+        x = scaler.transform(table[list(scaler.columns)].to_numpy())
+        x = x[np.isfinite(x).all(axis=1)][-300:]
+        bags = boosted.fit(x, rng.integers(3, size=len(x)), seed=0)
+        write_members(folder, Expert(bags, 1))
+        return np.eye(2)
+    models = []
+    for _ in range(NETWORKS[name]):
+        shape = CONFIG.experts.training.network
+        model = build_expert(len(scaler.columns), CONFIG.experts.window_bars, shape).last
+        model.get_layer("logits").set_weights([rng.normal(0, 0.05, (256, 3)), rng.normal(0, 0.1, 3)])
+        models.append(model)
+    bases = [np.eye(256), *(rng.normal(0, 0.06, (256, 256)) for _ in models[1:])]
+    write_members(folder, Expert(Ensemble(tuple(models), tuple(bases), 60), 60))
+    return rng.normal(0, 0.3, (256, WIDTH))
+
+
+def write_reports(paths: Paths) -> None:
+    """What the folds' trainings tell of their networks, as far as the checklist reads it."""
+    final = {"train_loss": 1.0, "validation_loss": 1.1, "validation_accuracy": 0.4}
+    networks = [{"member": 0, "seed": seed, "epochs": 3, "final": final} for seed in (0, 1)]
+    for fold in folds.load(paths.folds)[0]:
+        for name in columns.EXPERTS:
+            path = paths.expert(fold.index, name) / "report.json"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps({"members": networks}))
 
 
 def write_track(paths: Paths, bars: pd.DataFrame) -> None:
     rng = np.random.default_rng(1)
     oof = bars[["symbol", "timestamp"]].copy()
-    for model in ("pattern", "indicator", "committee"):
+    for model in (*columns.VOTERS, "committee"):
         oof[list(columns.probability_columns(model))] = rng.dirichlet([3, 3, 3], size=len(oof))
     paths.oof_predictions.parent.mkdir(parents=True)
     oof.to_parquet(paths.oof_predictions, index=False)
@@ -95,9 +133,11 @@ def finish(folder: Path, config: Config) -> Paths:
     bars = write_bars(paths)
     features.run(config, paths)
     labels.run(config, paths)
-    write_scalers(paths)
     write_refit(paths)
     write_track(paths, bars)
+    write_reports(paths)
+    write_scalers(config, paths)
+    forecast.run(config, paths)  # switched off: it says so
     paths.dvc_lock.write_text("stages:\n  features:\n    outs: [{path: stages/features, md5: abc.dir}]\n")
     bundle.run(config, paths)
     return paths
@@ -108,6 +148,12 @@ def test_the_server_answers_as_keras_did_on_the_whole_history(finished: Paths) -
     assert predictor.needs.symbols == ("BTCUSDT", "ETHUSDT")
     golden_pairs = open_bundle(finished.bundle).json("golden.json")["pairs"]
     assert len(golden_pairs) == 4
+    for pair in golden_pairs:
+        said = {name: np.array(pair["expected"][name]) for name in (*columns.VOTERS, "committee")}
+        mean = (said["pattern"] + said["indicator"] + 2 * said["boosted"]) / 4
+        np.testing.assert_allclose(said["committee"], mean)
+        pattern, indicator, trees, committee = pair["expected"]["uncertainty"]
+        assert (pattern > 1e-5, abs(indicator) < 1e-12, trees > 1e-5, committee > 1e-5) == (True,) * 4
     assert {len(pair["candles"]["close"]) for pair in golden_pairs} == {tiny.REQUIRED_BARS}
     assert None in golden_pairs[0]["candles"]["funding_rate"]
     assert {pair["account"]["exposure"] for pair in golden_pairs} >= {0.0, 0.97}
@@ -155,17 +201,25 @@ def test_it_carries_lineage_track_figures_and_distributions(finished: Paths) -> 
     assert lineage["samples"] > 1000
     assert found.json("metrics.json")["refit"]["rank_correlation"] == 0.7
     causality = found.json("metrics.json")["causality"]
-    assert (causality["difference"], causality["scaler_difference"], causality["reaching_labels"]) == (
-        0,
-        0,
-        0,
-    )
+    named = ("difference", "label_difference", "scaler_difference", "reaching_labels", "other_rows")
+    assert [causality[name] for name in named] == [0, 0, 0, 0, 0]
     assert causality["bars"] > 4 * 2 * 440
+    listed = found.json("metrics.json")["checklist"]
+    assert listed["loss_gap"] == {
+        "value": pytest.approx(0.1),
+        "bound": "< 0.15",
+        "passed": True,
+        "binds": True,
+    }
+    assert listed["class_weights"]["value"] == "balanced"
+    assert listed["accuracy_above_the_largest_class_lower_end"]["value"] == 0.02
+    assert not listed["learning_rate"]["binds"]
     grids = found.json("labels.json")["percentiles"]
     assert {name: len(grid) for name, grid in grids.items()} == {
         "confidence": 101,
         "pattern": 101,
         "indicator": 101,
+        "boosted": 101,
     }
     assert all(grid == sorted(grid) for grid in grids.values())
     assert "gate" not in (found.path / "params.yaml").read_text()

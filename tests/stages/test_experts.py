@@ -26,8 +26,9 @@ BARS, WARMUP, WINDOW = 700, 5, 30
 def config() -> Config:
     params = yaml.safe_load((Path(__file__).parents[2] / "params.yaml").read_text())
     params["labels"] |= {"folds": [0, 1]}
-    params["experts"] |= {"window_bars": WINDOW, "epochs": 1}
+    params["experts"] |= {"window_bars": WINDOW, "override": {"schedule": {"epochs": 1}}, "seeds": [0, 1]}
     params["oof"] |= {"observation": "projected", "projection_width": 4}
+    params["oof"] |= {"committee": list(columns.VOTERS), "weights": [1, 1, 2]}
     return Config.model_validate(params)
 
 
@@ -45,7 +46,8 @@ def paths(tmp_path_factory, config) -> Paths:
     score = np.nan_to_num(x[:, 2]) + rng.normal(size=2 * BARS)
     score[np.arange(2 * BARS) % BARS >= BARS - 20] = np.nan
     ends = (keys["timestamp"] + 21 * HOUR).where(np.isfinite(score))
-    labels = keys.assign(forward_return=score / 100, volatility=0.01, score=score, label_end=ends)
+    labels = keys.assign(forward_return=score / 100, volatility=0.01, score=score)
+    labels = labels.assign(label_end=ends, horizon_end=ends)
     spec = {
         "columns": [
             {"name": "shape", "groups": ["pattern"]},
@@ -67,7 +69,7 @@ def paths(tmp_path_factory, config) -> Paths:
 @pytest.fixture(scope="module")
 def trained(config, paths) -> Paths:
     for fold in (0, 1):
-        for expert in columns.EXPERTS:
+        for expert in columns.VOTERS:
             experts.run(config, paths, fold=fold, expert=expert)
     return paths
 
@@ -75,6 +77,7 @@ def trained(config, paths) -> Paths:
 def test_an_expert_reads_its_own_columns(paths):
     assert read_rows(paths, "pattern").names == ("shape", "both")
     assert read_rows(paths, "indicator").names == ("flow", "both")
+    assert read_rows(paths, "boosted").names == ("shape", "flow", "both")
 
 
 def test_the_calibration_tail_is_purged(paths):
@@ -121,8 +124,9 @@ class TestFiles:
         assert len(tested) == 2 * (laid[1].test_end - laid[1].test_start) / HOUR
         assert tested["timestamp"].between(laid[1].test_start, laid[1].test_end, inclusive="left").all()
         np.testing.assert_allclose(tested[list(columns.CLASSES)].sum(axis=1), 1.0, atol=1e-9)
-        assert list(table.columns[:6]) == ["symbol", "timestamp", "role", *columns.CLASSES]
-        assert list(table.columns[6:]) == [f"e{i:03d}" for i in range(256)]
+        named = ["symbol", "timestamp", "role", *columns.CLASSES, "uncertainty"]
+        assert list(table.columns[:7]) == named
+        assert list(table.columns[7:]) == [f"e{i:03d}" for i in range(256)]
         assert table["e000"].dtype == np.float32
         first = oof.read_predictions(trained, 0, "pattern")
         keys = ["symbol", "timestamp"]
@@ -131,21 +135,46 @@ class TestFiles:
 
     def test_the_folder_holds_what_the_next_stages_read(self, trained):
         folder = trained.expert(0, "indicator")
-        names = {"model.keras", "scaler.json", "predictions.parquet", "report.json", "history.csv"}
+        networks = {"network_0.keras", "network_1.keras", "bases.npy"}
+        pictures = {"training.png", "confusion.png", "reliability.png"}
+        names = networks | pictures | {"scaler.json", "predictions.parquet", "report.json", "history.csv"}
         assert {path.name for path in folder.iterdir()} == names
         report = json.loads((folder / "report.json").read_text())
         assert report["columns"] == ["flow", "both"]
         assert report["temperature"] > 0
         assert Scaler.from_json((folder / "scaler.json").read_text()).columns == ("flow", "both")
-        assert (folder / "history.csv").read_text().startswith("epoch,loss,")
+        assert [(own["member"], own["seed"]) for own in report["members"]] == [(0, 0), (0, 1)]
+        history = pd.read_csv(folder / "history.csv")
+        assert history[["member", "seed", "epoch"]].values.tolist() == [[0, 0, 1], [0, 1, 1]]
+        assert history["loss"].nunique() == 2
+
+    def test_the_boosted_expert_leaves_its_trees(self, trained):
+        folder = trained.expert(0, "boosted")
+        pictures = {"confusion.png", "reliability.png"}
+        names = {"bag_0.txt", "bag_1.txt", "scaler.json", "predictions.parquet", "report.json"} | pictures
+        assert {path.name for path in folder.iterdir()} == names
+        table = oof.read_predictions(trained, 0, "boosted")
+        odds = np.log(table["buy"] / table["sell"])
+        np.testing.assert_allclose(table["e000"], odds, atol=1e-5)
+        assert json.loads((folder / "report.json").read_text())["columns"] == ["shape", "flow", "both"]
+
+    def test_networks_that_differ_are_uncertain(self, trained):
+        for expert in columns.VOTERS:
+            table = oof.read_predictions(trained, 1, expert)
+            assert (table["uncertainty"] >= 0).all()
+            assert table["uncertainty"].mean() > 1e-6
 
     def test_oof_stitches_aligns_and_reports(self, trained, config):
         oof.run(config, trained)
         predictions, blocks = pd.read_parquet(trained.oof_predictions), np.load(trained.oof_blocks)
-        assert blocks.shape == (len(predictions), 8)
+        assert blocks.shape == (len(predictions), 4 + 4 + 2)
         assert blocks.dtype == np.float32
+        parts = [predictions[[*columns.probability_columns(e)]].to_numpy() for e in columns.VOTERS]
+        mean = (parts[0] + parts[1] + 2 * parts[2]) / 4
+        committee = predictions[[*columns.probability_columns("committee")]].to_numpy()
+        np.testing.assert_allclose(committee, mean, atol=1e-12)
         with np.load(trained.alignment) as matrices:
-            assert sorted(matrices) == ["0_indicator", "0_pattern", "1_indicator", "1_pattern"]
+            assert sorted(matrices) == [f"{k}_{e}" for k in (0, 1) for e in sorted(columns.VOTERS)]
             table = oof.read_predictions(trained, 1, "pattern")
             mapped = oof.embeddings(table, "test") @ matrices["1_pattern"]
         at = (predictions["fold"] == 1).to_numpy()

@@ -17,7 +17,7 @@ from xrl.labels.classes import classes
 from xrl.paths import Paths
 from xrl.registry.bundle import open_bundle
 from xrl.serve.predictor import load
-from xrl.stages import backtest, bundle, experts, oof, policy, refit
+from xrl.stages import backtest, bundle, experts, forecast, oof, policy, refit
 from xrl.stages.expert_rows import read_rows
 
 pytestmark = pytest.mark.slow
@@ -39,7 +39,7 @@ def tiny(labels: dict[str, Any]) -> Config:
     config = predicted.smaller(load_config(ROOT / "params.yaml"), ("BTCUSDT",), laid=2)
     changes: dict[str, dict[str, Any]] = {
         "labels": labels,
-        "experts": {"window_bars": 30, "epochs": 1},
+        "experts": {"window_bars": 30, "override": {"schedule": {"epochs": 1}}},
         "oof": {"projection_width": 4},
         "policy": {"seeds": (0,), "timesteps": 0, "clone_steps": 60, "clone_epochs": 1},
         "bundle": {"golden_pairs": 2},
@@ -54,9 +54,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Walked:
     walked = Walked(tiny(WHOLE), Paths(tmp_path_factory.mktemp("whole")))
     predicted.build(*walked, days=DAYS)
     for fold in walked.config.labels.folds:
-        for expert in c.EXPERTS:
+        for expert in walked.config.oof.committee:
             experts.run(*walked, fold=fold, expert=expert)
-    for stage in (oof, policy, backtest, refit, bundle):
+    for stage in (oof, policy, backtest, refit, forecast, bundle):
         stage.run(*walked)
     return walked
 
@@ -97,6 +97,15 @@ def test_experts_and_backtest_agree_on_every_class(judged: Walked) -> None:
     one_class_for_all(judged.paths)
 
 
+def test_the_bundle_says_which_days_were_held_out(whole: Walked) -> None:
+    found = open_bundle(whole.paths.bundle).json("lineage.json")
+    end = predicted.START + pd.Timedelta(days=DAYS)
+    start = end - pd.Timedelta(days=whole.config.labels.holdout_days)
+    assert (found["holdout"]["start"], found["holdout"]["end"]) == (start.isoformat(), end.isoformat())
+    assert len(found["holdout"]["data"]) == 64
+    assert found["as_of"] > found["holdout"]["start"] > found["trained_through"]
+
+
 def test_the_bundle_says_what_its_classes_are_and_answers(whole: Walked) -> None:
     found = open_bundle(whole.paths.bundle).json("labels.json")
     assert found["params"]["kind"] == "triple_barrier"
@@ -124,4 +133,8 @@ def test_no_stage_touches_the_holdout(whole: Walked) -> None:
     border = predicted.START + pd.Timedelta(days=DAYS - whole.config.labels.holdout_days)
     for table in (whole.paths.track, whole.paths.oof_predictions, whole.paths.returns):
         assert pd.read_parquet(table)[c.TIMESTAMP].max() < border
-    assert pd.Timestamp(json.loads(whole.paths.refit_report.read_text())["through"]) <= border
+    refitted = json.loads(whole.paths.refit_report.read_text())
+    embargo = pd.Timedelta(hours=whole.config.labels.embargo_bars)
+    assert pd.Timestamp(refitted["through"]) == border - embargo
+    last_bar = pd.Timestamp(refitted["policy_last_bar"], tz="UTC")
+    assert last_bar + pd.Timedelta(hours=1) == border - embargo

@@ -7,6 +7,7 @@ import pytest
 from xrl import columns
 from xrl.config import OofParams
 from xrl.errors import DataError
+from xrl.experts import alignment
 from xrl.stages import oof
 
 WIDTH = 12
@@ -34,7 +35,7 @@ def _table(
                 pd.concat(
                     [
                         keys.assign(role=role),
-                        pd.DataFrame(p, columns=columns.CLASSES),
+                        pd.DataFrame(p, columns=columns.CLASSES).assign(uncertainty=0.01),
                         pd.DataFrame(e, columns=names),
                     ],
                     axis=1,
@@ -55,35 +56,67 @@ def tables() -> dict[tuple[int, str], pd.DataFrame]:
 
 
 ORDER = ["BTCUSDT", "ADAUSDT"]
+SHARES = {"pattern": 0.5, "indicator": 0.5}
+THREE = {"pattern": 0.25, "indicator": 0.25, "boosted": 0.5}
 
 
 class TestStitch:
     def test_every_test_bar_appears_once_in_order_of_symbol_and_time(self, tables):
-        found = oof.stitch(tables, [0, 1], ORDER)
+        found = oof.stitch(tables, [0, 1], ORDER, SHARES)
         assert found["symbol"].tolist() == ["BTCUSDT"] * 100 + ["ADAUSDT"] * 100
         hours = ((found["timestamp"] - START) / pd.Timedelta(hours=1)).tolist()
         assert hours == [*range(100), *range(100)]
         assert found["fold"].tolist() == [*[0] * 60, *[1] * 40] * 2
 
-    def test_the_committee_is_the_mean_of_both_experts(self, tables):
+    def test_the_committee_is_the_weighted_mean_of_the_experts(self, tables):
         tables[0, "pattern"].loc[0, ["sell", "hold", "buy"]] = [0.5, 0.3, 0.2]
         tables[0, "indicator"].loc[0, ["sell", "hold", "buy"]] = [0.1, 0.3, 0.6]
-        row = oof.stitch(tables, [0, 1], ORDER).iloc[0]
+        row = oof.stitch(tables, [0, 1], ORDER, SHARES).iloc[0]
         assert [row[f"committee_{name}"] for name in columns.CLASSES] == pytest.approx([0.3, 0.3, 0.4])
+        row = oof.stitch(tables, [0, 1], ORDER, {"pattern": 0.25, "indicator": 0.75}).iloc[0]
+        assert [row[f"committee_{name}"] for name in columns.CLASSES] == pytest.approx([0.2, 0.3, 0.5])
+
+    def test_uncertainty_comes_from_the_experts_and_from_between_them(self, tables):
+        tables[0, "pattern"].loc[0, "uncertainty"] = 0.05
+        found = oof.stitch(tables, [0, 1], ORDER, SHARES)
+        assert found.loc[0, "pattern_uncertainty"] == 0.05
+        alike = found["pattern_buy"] == found["indicator_buy"]  # the made-up experts say the same
+        assert alike.all()
+        assert found["committee_uncertainty"].iloc[:2].tolist() == pytest.approx([0.03, 0.01])
+
+    def test_a_third_expert_votes_beside_them(self, tables):
+        for fold in (0, 1):
+            tables[fold, "boosted"] = tables[fold, "pattern"].drop(
+                columns=[f"e{i:03d}" for i in range(2, 12)]
+            )
+        tables[0, "boosted"].loc[0, ["sell", "hold", "buy"]] = [0.1, 0.3, 0.6]
+        tables[0, "pattern"].loc[0, ["sell", "hold", "buy"]] = [0.5, 0.3, 0.2]
+        tables[0, "indicator"].loc[0, ["sell", "hold", "buy"]] = [0.5, 0.3, 0.2]
+        row = oof.stitch(tables, [0, 1], ORDER, THREE).iloc[0]
+        assert [row[f"committee_{name}"] for name in columns.CLASSES] == pytest.approx([0.3, 0.3, 0.4])
+        assert row["boosted_buy"] == 0.6
 
     def test_a_bar_that_one_expert_lacks_is_left_out(self, tables):
         tables[1, "pattern"] = tables[1, "pattern"].drop(index=0)
-        assert len(oof.stitch(tables, [0, 1], ORDER)) == 199
+        assert len(oof.stitch(tables, [0, 1], ORDER, SHARES)) == 199
 
     def test_a_bar_of_two_folds_is_refused(self, tables):
         for expert in columns.EXPERTS:
             tables[1, expert] = _table(range(59, 100), 0, align=range(60))
         with pytest.raises(DataError, match=r"2 bars were predicted by two folds, first BTCUSDT 2025-01-03"):
-            oof.stitch(tables, [0, 1], ORDER)
+            oof.stitch(tables, [0, 1], ORDER, SHARES)
 
 
-def _params(observation: str, width: int = 5) -> OofParams:
-    return OofParams.model_validate({"observation": observation, "projection_width": width})
+def _params(observation: str, width: int = 5, committee: tuple[str, ...] = columns.EXPERTS) -> OofParams:
+    weights = [1] * len(committee)
+    return OofParams.model_validate(
+        {
+            "committee": committee,
+            "weights": weights,
+            "observation": observation,
+            "projection_width": width,
+        }
+    )
 
 
 class TestBlocks:
@@ -103,7 +136,7 @@ class TestBlocks:
             assert np.corrcoef(block[:, 0], np.log(p[:, 2] / p[:, 0]))[0, 1] > 0.999
 
     def test_blocks_lie_in_the_order_of_the_stitched_rows(self, tables):
-        stitched = oof.stitch(tables, [0, 1], ORDER)
+        stitched = oof.stitch(tables, [0, 1], ORDER, SHARES)
         params = _params("probabilities")
         matrices = {key: oof.fold_matrix(tables, *key, params) for key in tables}
         blocks = oof._blocks(stitched, tables, matrices, params)
@@ -119,6 +152,22 @@ class TestBlocks:
         first = (stitched["fold"] == 0).to_numpy()
         assert np.corrcoef(projected[first, 0], odds[first])[0, 1] > 0.999
         assert np.corrcoef(projected[~first, 0], odds[~first])[0, 1] > 0.999
+
+
+@pytest.mark.parametrize(("observation", "width"), [("projected", 5), ("fused", WIDTH)])
+def test_the_boosted_block_is_its_two_contrasts(tables, observation, width):
+    """Not turned and not projected: they mean the same in every training."""
+    for fold in (0, 1):
+        own = tables[fold, "pattern"].drop(columns=[f"e{i:03d}" for i in range(2, WIDTH)])
+        contrasts = alignment.log_contrasts(own[list(columns.CLASSES)].to_numpy())
+        tables[fold, "boosted"] = own.assign(e000=contrasts[:, 0], e001=contrasts[:, 1])
+    params = _params(observation, committee=columns.VOTERS)
+    stitched = oof.stitch(tables, [0, 1], ORDER, params.shares)
+    matrices = {key: oof.fold_matrix(tables, *key, params) for key in tables}
+    blocks = oof._blocks(stitched, tables, matrices, params)
+    assert blocks.shape == (len(stitched), 2 * width + 2)
+    odds = np.log(stitched["boosted_buy"] / stitched["boosted_sell"])
+    np.testing.assert_allclose(blocks[:, -2], odds, atol=1e-5)
 
 
 def test_missing_predictions_name_the_command(tmp_path):

@@ -133,7 +133,8 @@ def draw_intervals(
         title: of the whole.
         reference: per figure where chance stands.
     """
-    figure = Figure(figsize=(3.6 * len(figures), 2.8), layout="constrained")
+    most = max(len(models) for models in figures.values())
+    figure = Figure(figsize=(3.6 * len(figures), max(2.8, 1.0 + 0.27 * most)), layout="constrained")
     panels = np.atleast_1d(figure.subplots(1, len(figures)))
     for axis, (name, models) in zip(panels, figures.items()):
         for row, (model, found) in enumerate(models.items()):

@@ -42,3 +42,32 @@ class PullProgress(Watch):
 class _Rate(progress.ProgressColumn):
     def render(self, task: progress.Task) -> Text:
         return Text(f"{task.speed or task.finished_speed or 0:,.0f} rows/s")
+
+
+class CellProgress:
+    """Cells done and time left of a study; nothing where output is a file. Use as a context manager."""
+
+    def __init__(self) -> None:
+        self._bar = progress.Progress(
+            progress.TextColumn("{task.description}"),
+            progress.BarColumn(),
+            progress.TextColumn("{task.completed:.0f} of {task.total:.0f} cells"),
+            progress.TimeRemainingColumn(),
+        )
+        self._tasks: dict[str, progress.TaskID] = {}
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def told(self, name: str, done: int, wanted: int, seconds: float) -> None:
+        """`done` of `wanted` cells of the label `name` are there; this run spent `seconds` of CPU on it."""
+        if name not in self._tasks:
+            self._tasks[name] = self._bar.add_task(name, total=wanted)
+        text = f"{name}, {seconds:,.0f} s of CPU"
+        self._bar.update(self._tasks[name], completed=done, description=text)

@@ -16,6 +16,7 @@ from xrl.errors import DataError
 Array = NDArray[np.float64]
 CLASS_COUNT: Final = len(columns.CLASSES)
 DAYS_PER_YEAR: Final = 365
+_COLLAPSED: Final = 0.9  # share of one class among predictions
 
 
 def confusion(truth: NDArray[np.integer], predicted: NDArray[np.integer]) -> Array:
@@ -67,6 +68,11 @@ def majority_accuracy(matrix: Array, majority: int | None = None) -> Array:
 def class_shares(matrix: Array) -> Array:
     """Share of each class among the predictions; (..., 3, 3) -> (..., 3)."""
     return _share(matrix.sum(axis=-2), matrix.sum(axis=(-2, -1))[..., None])
+
+
+def is_collapsed(shares: Array) -> bool:
+    """Whether one class takes more than 90 % of the predictions; `shares` as of `class_shares`."""
+    return bool(np.max(shares) > _COLLAPSED)
 
 
 def volatility_only(matrix: Array) -> Array:

@@ -17,6 +17,9 @@ Array = NDArray[np.float64]
 
 #: Leading block columns that say what the class logits say: log P(BUY)/P(SELL), and HOLD against both.
 CONTRASTS = 2
+#: (classes, contrasts): what they are of log-probabilities.
+OF_LOGARITHMS = np.array([[-1.0, -0.5], [0.0, 1.0], [1.0, -0.5]])
+_LEAST = 1e-9  # probability that a logarithm is taken of
 _PULL = 0.1  # of the mean square of a direction
 _RIDGE = 1e-4  # of the embeddings' mean square
 _PROBE_RIDGE = 1e-2
@@ -53,6 +56,28 @@ def procrustes(source: Array, target: Array) -> Array:
     return np.asarray(u @ vt)
 
 
+def onto(source: Array, source_contrasts: Array, target: Array, target_contrasts: Array) -> Array:
+    """The map into another network's space under which both say their class logits alike.
+
+    Two seeds share no basis, so a plain rotation would turn one network's logits partly into the other's
+    noise. Here the contrasts are carried over exactly and only what lies beside them is rotated.
+
+    Args:
+        source: (rows, width) embeddings of the network to map.
+        source_contrasts: (width, 2) its own `contrasts`.
+        target: (rows, width) embeddings of the other network for the same bars.
+        target_contrasts: (width, 2) the other's.
+
+    Returns:
+        (width, width): `source @ found @ target_contrasts == source @ source_contrasts`.
+    """
+    back = np.linalg.pinv(target_contrasts)  # (2, width)
+    beside_target = np.eye(target.shape[1]) - target_contrasts @ back
+    beside_source = np.eye(source.shape[1]) - source_contrasts @ np.linalg.pinv(source_contrasts)
+    rotation = procrustes(source @ beside_source, target @ beside_target)
+    return np.asarray(source_contrasts @ back + beside_source @ rotation @ beside_target)
+
+
 def contrasts(embedding: Array, probabilities: Array) -> Array:
     """Directions along which an expert's own embedding holds its class logits.
 
@@ -67,9 +92,12 @@ def contrasts(embedding: Array, probabilities: Array) -> Array:
         (width, 2): `embedding @ c` is log P(BUY) - log P(SELL), and log P(HOLD) less the mean of the others,
         each but for a constant.
     """
-    sell, hold, buy = np.log(np.clip(probabilities, 1e-9, 1.0)).T
-    wanted = np.stack([buy - sell, hold - (buy + sell) / 2], axis=1)  # (rows, 2)
-    return _ridge(embedding, wanted, _RIDGE)[0]
+    return _ridge(embedding, log_contrasts(probabilities), _RIDGE)[0]
+
+
+def log_contrasts(probabilities: Array) -> Array:
+    """log P(BUY) - log P(SELL), and log P(HOLD) less the mean of the others. (rows, 3) -> (rows, 2)"""
+    return np.asarray(np.log(np.clip(probabilities, _LEAST, 1.0)) @ OF_LOGARITHMS)
 
 
 def complement(embedding: Array, directions: Array, count: int) -> Array:

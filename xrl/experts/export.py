@@ -1,97 +1,74 @@
-"""An expert as ONNX: what the server loads. Enters: a trained expert. Leaves: a file proven equal to it.
+"""An expert as ONNX: what the server loads. Enters: its networks. Leaves: one file proven equal to them.
 
 Input `x` (batch, window, columns) float32 scaled features; outputs `probabilities` (batch, 3), temperature
-applied, and `block` (batch, width), what the policy sees of this expert.
+applied, `block` (batch, width), what the policy sees of this expert, and `uncertainty` (batch, 1), how far
+its networks differ, as mutual information in nats.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
-import onnxruntime
-import tensorflow as tf
-import tf2onnx
 from keras import ops
 from numpy.typing import NDArray
 
 from xrl.errors import ExportError
+from xrl.experts.proven import write_proven
 
-OPSET = 17
-INPUT = "x"
-OUTPUTS = ("probabilities", "block")
-_PROBES = 64
+OUTPUTS = ("probabilities", "block", "uncertainty")
+_LEAST = 1e-12  # probability that a logarithm is taken of
 
 
 def to_onnx(
-    model: keras.Model,
+    models: Sequence[keras.Model],
     path: Path,
     temperature: float,
-    matrix: NDArray[np.floating] | None,
+    matrices: Sequence[NDArray[np.floating]] | None,
     tolerance: float = 1e-4,
 ) -> float:
-    """Write an expert and hold the file, reopened with onnxruntime, against it.
+    """Write an expert's networks as one graph and hold the file, reopened with onnxruntime, against them.
 
     Args:
-        model: serving view of an expert.
+        models: serving views, all of one window and the same columns.
         path: written aside, then renamed.
-        temperature: divides the logits.
-        matrix: (embedding width, block width), `block = embedding @ matrix`; None makes the block
-            the probabilities.
+        temperature: of the mean of the networks' probabilities.
+        matrices: of each network (embedding width, block width); the block is the mean of
+            `embedding @ matrix`. None makes the block the probabilities.
         tolerance: largest allowed difference, absolute or relative to the output's magnitude.
 
     Returns:
         The largest difference found.
 
     Raises:
-        ExportError: the file cannot be opened or computes something else.
+        ExportError: the networks read different inputs, or the file computes something else than they do.
     """
-    window, columns = model.input_shape[1:]
-    head = None if matrix is None else np.asarray(matrix, dtype=np.float32)
+    shapes = {tuple(model.input_shape[1:]) for model in models}
+    if len(shapes) != 1:
+        raise ExportError(f"networks of one expert must read the same window and columns; received {shapes}")
+    heads = None if matrices is None else [np.asarray(matrix, dtype=np.float32) for matrix in matrices]
 
     def serve(x: Any) -> dict[str, Any]:
-        logits, embedding = model(x, training=False)
+        said = [model(x, training=False)[:2] for model in models]  # logits (batch, 3), embedding (batch, 256)
+        members = [ops.softmax(logits, axis=-1) for logits, _ in said]
+        mean = _mean(members)
+        logits = said[0][0] if len(models) == 1 else ops.log(ops.maximum(mean, _LEAST))
         probabilities = ops.softmax(logits / temperature, axis=-1)
-        block = tf.identity(probabilities) if head is None else tf.matmul(embedding, tf.constant(head))
-        return {
-            "probabilities": tf.identity(probabilities, "probabilities"),
-            "block": tf.identity(block, "block"),
-        }
+        found = {"probabilities": probabilities, "block": probabilities}
+        if heads is not None:
+            found["block"] = _mean([embedding @ head for (_, embedding), head in zip(said, heads)])
+        among = _entropy(mean) - _mean([_entropy(member) for member in members])
+        return {**found, "uncertainty": ops.maximum(among, 0.0)}
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f"part-{path.name}")
-    signature = [tf.TensorSpec((None, window, columns), tf.float32, name=INPUT)]
-    function = tf.function(serve, input_signature=signature)
-    exported, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET)
-    for value in (*exported.graph.input, *exported.graph.output):
-        value.type.tensor_type.shape.dim[0].dim_param = "batch"
-    aside.write_bytes(exported.SerializeToString())
-    difference = _parity(function, aside, window, columns)
-    if not difference <= tolerance:
-        aside.unlink()
-        raise ExportError(
-            f"the exported expert differs from the trained one by {difference:.2g}, allowed {tolerance:.2g}. "
-            "Look for an operation that tf2onnx does not know (it only logs those)."
-        )
-    aside.replace(path)
-    return difference
+    return write_proven(serve, shapes.pop(), path, tolerance)
 
 
-def _parity(function: Any, path: Path, window: int, columns: int) -> float:
-    """Largest difference on ordinary and on clipped extreme windows, one at a time and in a batch."""
-    rng = np.random.default_rng(0)
-    sizes = np.repeat([1.0, 10.0], _PROBES // 2)[:, None, None]
-    probes = np.clip(rng.standard_normal((_PROBES, window, columns)) * sizes, -5, 5).astype(np.float32)
-    try:
-        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-        batch = dict(zip(OUTPUTS, session.run(list(OUTPUTS), {INPUT: probes})))
-        single = dict(zip(OUTPUTS, session.run(list(OUTPUTS), {INPUT: probes[:1]})))
-    except (RuntimeError, ValueError) as error:  # onnxruntime's own errors derive from these
-        raise ExportError(f"onnxruntime cannot run {path.name}: {error}") from error
-    differences = []
-    for name, expected in function(probes).items():
-        expected = np.asarray(expected)
-        scale = max(1.0, float(np.abs(expected).max()))
-        differences.append(float(np.abs(batch[name] - expected).max()) / scale)
-        differences.append(float(np.abs(single[name] - expected[:1]).max()) / scale)
-    return max(differences)
+def _mean(values: Sequence[Any]) -> Any:
+    return values[0] if len(values) == 1 else sum(values[1:], values[0]) / len(values)
+
+
+def _entropy(probabilities: Any) -> Any:
+    """In nats, (batch, 3) -> (batch, 1)."""
+    logarithms = ops.log(ops.maximum(probabilities, _LEAST))
+    return -ops.sum(probabilities * logarithms, axis=-1, keepdims=True)

@@ -1,59 +1,134 @@
-"""Focal loss with label smoothing and class weights. Enters: classes, logits. Leaves: a loss per position.
+"""What a network is trained to say. Enters: packed targets and outputs of a batch. Leaves: one number.
 
-Source: Lin et al. 2017, "Focal Loss for Dense Object Detection", arXiv:1708.02002, eq. 5.
+Targets travel packed along the last axis, so that any number of tasks is one tensor on every backend:
+
+    target of SELL, HOLD, BUY | weight | score | ranks (k) | trained on? | score known? | rank known? (k)
+
+Outputs come packed as logits (3), then score (1), confidence (1), ranks (k) where their weight is above 0.
+Sources: Lin et al. 2017, "Focal Loss for Dense Object Detection", arXiv:1708.02002, eq. 5; product document
+M4.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
 from xrl.columns import CLASSES
+from xrl.presets import Loss
+
+#: Outputs of an expert in the order in which they are packed.
+OUTPUTS = ("logits", "score", "confidence", "ranks")
+TARGET = slice(0, 3)
+WEIGHT = 3
+SCORE = 4
+RANKS = 5  # first of k
+_OPPOSITE = ((0.0, 0.0, 1.0), (0.0, 0.0, 0.0), (1.0, 0.0, 0.0))  # of true class (row) and called class
+_TINY = 1e-7
+
+
+def flags(ranks: int) -> int:
+    """First channel of the flags, 0 or 1: trained on, score known, each rank known."""
+    return RANKS + ranks
+
+
+def channels(ranks: int) -> int:
+    """Width of a packed target with `ranks` rank targets."""
+    return flags(ranks) + 2 + ranks
+
+
+def focal(target: Any, logits: Any, gamma: float, smoothing: float) -> Any:
+    """`sum_c t_c (1 - p_c)^gamma (-log p_c)` with `t = (1 - smoothing) target + smoothing / 3`.
+
+    Args:
+        target: (..., 3) class probabilities that are wanted.
+        logits: (..., 3).
+        gamma: how much less a well-predicted class counts; 0 gives cross-entropy.
+        smoothing: share of the target spread evenly over the classes.
+
+    Returns:
+        (...).
+    """
+    wanted = (1.0 - smoothing) * target + smoothing / len(CLASSES)
+    log_p = ops.log_softmax(logits, axis=-1)
+    terms = -wanted * log_p
+    if gamma:
+        terms = terms * ops.power(1.0 - ops.exp(log_p) + _TINY, gamma)
+    return ops.sum(terms, axis=-1)
+
+
+def opposition(target: Any, logits: Any) -> Any:
+    """Probability given to the direction opposite to the true one; 0 for a true HOLD. (..., 3) -> (...)"""
+    against = ops.matmul(target, ops.convert_to_tensor(_OPPOSITE, dtype=target.dtype))
+    return ops.sum(against * ops.softmax(logits, axis=-1), axis=-1)
+
+
+def huber(error: Any) -> Any:
+    """Half the square within +-1, linear beyond: a return of many deviations must not rule the batch."""
+    size = ops.abs(error)
+    return ops.where(size <= 1.0, 0.5 * error * error, size - 0.5)
+
+
+def sigmoid_cross_entropy(wanted: Any, logit: Any) -> Any:
+    """`-wanted log s - (1 - wanted) log(1 - s)` of `s = sigmoid(logit)`, for `wanted` in 0..1."""
+    return ops.softplus(logit) - wanted * logit
 
 
 @keras.saving.register_keras_serializable(package="xrl")
-class FocalLoss(keras.losses.Loss):
-    """`alpha w_y sum_c t_c (1 - p_c)^gamma (-log p_c)` with `t = (1 - smoothing) onehot(y) + smoothing / 3`.
+class ExpertLoss(keras.losses.Loss):
+    """All tasks of an expert: `L_class + sum of weight x L_task`, each a mean over positions that know it.
 
-    Averaged over positions by their sample weights: unlabelled positions (weight 0) count for nothing.
+    L_class is `alpha focal + directional_penalty opposition`, times the position's weight (class, VSA). The
+    return is learned by Huber's loss in units of its volatility; confidence by whether the network's own call
+    is right; a rank as the probability of a larger return.
 
     Args:
-        gamma: how much less a well-predicted class counts; 0 gives cross-entropy.
-        alpha: factor on the whole loss.
-        smoothing: share of the target spread evenly over the classes.
-        weights: w of SELL, HOLD, BUY.
+        settings: fields of `xrl.presets.Loss`.
     """
 
-    def __init__(
-        self,
-        gamma: float = 0.0,
-        alpha: float = 1.0,
-        smoothing: float = 0.0,
-        weights: Sequence[float] = (1.0, 1.0, 1.0),
-        name: str = "focal_loss",
-        reduction: str = "mean_with_sample_weight",
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(name=name, reduction=reduction, **kwargs)
-        self.gamma, self.alpha, self.smoothing = gamma, alpha, smoothing
-        self.weights = tuple(float(weight) for weight in weights)
+    def __init__(self, name: str = "expert_loss", **settings: Any) -> None:
+        super().__init__(name=name, reduction="sum")
+        self.settings = Loss.model_validate(settings)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        onehot = ops.one_hot(ops.cast(y_true, "int32"), len(CLASSES))  # (..., 3)
-        target = (1.0 - self.smoothing) * onehot + self.smoothing / len(CLASSES)
-        log_p = ops.log_softmax(y_pred, axis=-1)
-        terms = -target * log_p
-        if self.gamma:
-            terms = terms * ops.power(1.0 - ops.exp(log_p) + 1e-7, self.gamma)
-        weight = ops.matmul(onehot, ops.convert_to_tensor(self.weights, dtype=onehot.dtype))
-        return self.alpha * weight * ops.sum(terms, axis=-1)  # (...)
+        said, ranks = self.settings, self.ranks
+        first = flags(ranks)
+        trained = y_true[..., first]  # (batch, positions)
+        target, logits = y_true[..., TARGET], y_pred[..., TARGET]
+        terms = said.focal_alpha * focal(target, logits, said.focal_gamma, said.label_smoothing)
+        if said.directional_penalty:
+            terms = terms + said.directional_penalty * opposition(target, logits)
+        loss = _mean(terms * y_true[..., WEIGHT], trained)
+        place = len(CLASSES)
+        if said.return_weight:
+            error = huber(y_pred[..., place] - y_true[..., SCORE])
+            loss = loss + said.return_weight * _mean(error, trained * y_true[..., first + 1])
+            place += 1
+        if said.confidence_weight:
+            right = ops.equal(ops.argmax(logits, axis=-1), ops.argmax(target, axis=-1))
+            error = sigmoid_cross_entropy(ops.cast(right, logits.dtype), y_pred[..., place])
+            loss = loss + said.confidence_weight * _mean(error, trained)
+            place += 1
+        if said.rank_weight:
+            error = sigmoid_cross_entropy(y_true[..., RANKS:first], y_pred[..., place : place + ranks])
+            known = ops.expand_dims(trained, -1) * y_true[..., first + 2 :]
+            loss = loss + said.rank_weight * _mean(error, known)
+        return loss
+
+    @property
+    def ranks(self) -> int:
+        """Number of rank targets in a packed target."""
+        return rank_count(self.settings)
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "gamma": self.gamma,
-            "alpha": self.alpha,
-            "smoothing": self.smoothing,
-            "weights": self.weights,
-        }
+        return {"name": self.name, **self.settings.model_dump()}
+
+
+def rank_count(settings: Loss) -> int:
+    """How many rank targets the recipe has."""
+    return len(settings.rank_horizons) if settings.rank_weight else 0
+
+
+def _mean(terms: Any, known: Any) -> Any:
+    """Mean of `terms` over the positions that are known; 0 where none is."""
+    return ops.sum(terms * known) / ops.maximum(ops.sum(known), _TINY)

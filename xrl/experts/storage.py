@@ -8,12 +8,16 @@ from pathlib import Path
 import keras
 
 from xrl.errors import DataError
-from xrl.experts import losses, xlstm
+from xrl.experts import losses
+from xrl.experts.networks import attention, branches, mlstm
 
 _SHARED = re.compile(r'("shared_object_id": )(\d+)')
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 #: Classes a saved expert is made of; importing them registers them with Keras.
-REGISTERED = (xlstm.MLSTMBlock, xlstm.GateBias, losses.FocalLoss)
+REGISTERED = (
+    *(mlstm.MLSTMBlock, mlstm.GateBias, attention.CausalAttention, branches.gelu),
+    losses.ExpertLoss,
+)
 
 
 def save_model(model: keras.Model, path: Path) -> None:

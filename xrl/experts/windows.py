@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from xrl.experts.targets import Targets
+
 BAR_MS = 3_600_000
 
 
@@ -20,11 +22,13 @@ class Rows:
         x: (rows, columns) float32 scaled features, NaN in warm-up rows.
         position: (rows,) place within the unbroken run, see `positions`.
         label: (rows,) classes; any value where a mask does not ask for it.
+        targets: what else may be learned of them, where the preset asks for it.
     """
 
     x: NDArray[np.float32]
     position: NDArray[np.int64]
     label: NDArray[np.int8]
+    targets: Targets | None = None
 
 
 def positions(

@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -17,7 +17,9 @@ from typing import Any, Final, NamedTuple
 from xrl.errors import BundleError
 
 #: Raised with every change that an older reader would misread.
-SCHEMA: Final = 1
+SCHEMA: Final = 2
+#: Older bundles whose track can still be judged against, though not served: what they lack is for serving.
+JUDGED_SCHEMAS: Final = (1, SCHEMA)
 CHECKSUMS: Final = "checksums.json"
 REQUIRED: Final = (
     "pattern.onnx",
@@ -34,6 +36,11 @@ REQUIRED: Final = (
     "track.parquet",
     "lineage.json",
     "params.yaml",
+)
+#: Groups of files of which a bundle holds all or none: the boosted expert, the 6 h forecast.
+OPTIONAL: Final = (
+    ("boosted.onnx", "scaler_boosted.json"),
+    ("forecast.onnx", "scaler_forecast.json", "forecast.json"),
 )
 #: Sealed like every file but no part of the digest: it names the bytes of training reports, and a report says
 #: how long a training took.
@@ -84,17 +91,20 @@ def write_bundle(target: Path, files: Mapping[str, bytes]) -> Bundle:
     return Bundle(target, str(seal["digest"]))
 
 
-def open_bundle(path: Path, expected_digest: str | None = None) -> Bundle:
+def open_bundle(
+    path: Path, expected_digest: str | None = None, schemas: Collection[int] = (SCHEMA,)
+) -> Bundle:
     """Check every file of the bundle at `path` against its checksums.
 
     Args:
         path: the bundle's folder.
         expected_digest: what another record says the whole has, if any.
+        schemas: those that the caller can read.
 
     Raises:
         BundleError: the folder or a file in it is missing, changed, unexpected or of another schema.
     """
-    sums, digest = _read_seal(path)
+    sums, digest, schema = _read_seal(path, schemas)
     _check_names(sums.keys(), path)
     present = {entry.name for entry in path.iterdir()} - {CHECKSUMS}
     for name in sorted(present - sums.keys()):
@@ -108,7 +118,7 @@ def open_bundle(path: Path, expected_digest: str | None = None) -> Bundle:
                 f"{path / name} was changed: expected SHA-256 {expected[:12]}, received {received[:12]}; "
                 "write the bundle again with `xrl bundle` or download it anew"
             )
-    if _digest(sums) != digest:
+    if _digest(sums, schema) != digest:
         raise BundleError(
             f"{path / CHECKSUMS}: the digest does not belong to its files; write the bundle again"
         )
@@ -120,7 +130,7 @@ def open_bundle(path: Path, expected_digest: str | None = None) -> Bundle:
     return Bundle(path, digest)
 
 
-def _read_seal(path: Path) -> tuple[dict[str, str], str]:
+def _read_seal(path: Path, schemas: Collection[int]) -> tuple[dict[str, str], str, int]:
     seal_path = path / CHECKSUMS
     if not seal_path.is_file():
         raise BundleError(f"no bundle at {path}: {CHECKSUMS} is missing; `xrl bundle` writes one")
@@ -131,12 +141,12 @@ def _read_seal(path: Path) -> tuple[dict[str, str], str]:
         raise BundleError(
             f"{seal_path} is damaged ({error!r}); write the bundle again with `xrl bundle`"
         ) from error
-    if schema != SCHEMA:
+    if schema not in schemas:
         raise BundleError(
             f"{seal_path} has schema {schema}, this version of xrl reads schema {SCHEMA}; "
             "train again, or serve it with the version of xrl that wrote it"
         )
-    return sums, digest
+    return sums, digest, schema
 
 
 def _check_names(names: Iterable[str], path: Path) -> None:
@@ -146,16 +156,24 @@ def _check_names(names: Iterable[str], path: Path) -> None:
         raise BundleError(
             f"the bundle {path} lacks {', '.join(missing)}; run the stages again with `dvc repro`"
         )
-    unknown = sorted(names - set(REQUIRED) - set(RECORDS))
+    for group in OPTIONAL:
+        lacking = sorted(set(group) - names)
+        if 0 < len(lacking) < len(group):
+            beside = sorted(names & set(group))
+            raise BundleError(
+                f"the bundle {path} lacks {', '.join(lacking)} beside {', '.join(beside)}; "
+                "run the stages again with `dvc repro`"
+            )
+    unknown = sorted(names - set(REQUIRED) - set(RECORDS) - {name for group in OPTIONAL for name in group})
     if unknown:
         raise BundleError(
             f"the bundle {path} names {', '.join(unknown)}, which is no file of schema {SCHEMA}"
         )
 
 
-def _digest(sums: Mapping[str, str]) -> str:
+def _digest(sums: Mapping[str, str], schema: int = SCHEMA) -> str:
     sealed = {name: value for name, value in sums.items() if name not in RECORDS}
-    return _sha256(canonical_json({"schema": SCHEMA, "files": sealed}))
+    return _sha256(canonical_json({"schema": schema, "files": sealed}))
 
 
 def _sha256(content: bytes) -> str:

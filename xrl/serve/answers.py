@@ -68,13 +68,17 @@ class PredictAnswer(IODescriptor):
 
     symbol: str
     timestamp: int = Field(description="open of the newest candle, milliseconds UTC")
-    probabilities: dict[str, float] = Field(description="committee: sell, hold, buy")
+    probabilities: dict[str, float] = Field(description="committee (the experts' weighted mean)")
     direction: str = Field(description="the most probable class")
     confidence: float = Field(description="training percentile of |P(buy) - P(sell)|, 0..1")
     experts: dict[str, dict[str, float]] = Field(description="each expert's sell, hold, buy")
     pattern_prob: float = Field(description="training percentile of P(buy) / (P(buy) + P(sell)), 0..1")
     indicator_prob: float = Field(description="the same of the indicator expert")
-    is_stale: bool = Field(description="the newest candle is long after the model's last one")
+    uncertainty: float = Field(
+        description="how far all who vote differ: mutual information in nats, 0: they say the same"
+    )
+    expert_uncertainty: dict[str, float] = Field(description="the same within each expert's own members")
+    is_stale: bool = Field(description="the newest candle is long after the last one that trained the model")
     lineage: dict[str, str]
 
 
@@ -95,7 +99,10 @@ class StatusAnswer(IODescriptor):
     following: bool = Field(description="whether promotions are still looked for")
     version: str | None
     digest: str | None
-    as_of: str | None
+    as_of: str | None = Field(description="close of the newest candle of its data, held-out days included")
+    trained_through: str | None = Field(
+        description="it learned from nothing later; staleness counts from here"
+    )
     git_commit: str | None
     samples: int | None
     symbols: list[str] | None
@@ -103,6 +110,7 @@ class StatusAnswer(IODescriptor):
     bar_ms: int | None
     context: list[str] | None = Field(description="symbols whose candles a request brings besides its own")
     context_bars: int | None = Field(description="newest candles of each")
+    confirm_bars: int | None = Field(description="candles that `confirm` needs; null without a forecast")
     is_stale: bool | None = Field(
         description="of the newest candle asked about; null before the first request"
     )

@@ -38,6 +38,7 @@ class Needs(NamedTuple):
     bar_ms: int
     context: tuple[str, ...] = ()  # symbols whose candles come beside those of the one asked for
     context_bars: int = 0  # newest candles of each
+    told: str = "required_bars"  # key of `status` that tells `bars`
 
 
 class Window(NamedTuple):
@@ -73,7 +74,7 @@ def read_candles(
     if symbol not in needs.symbols:
         raise RequestError(f"unknown symbol {symbol!r}: this model was trained on {', '.join(needs.symbols)}")
     _check_names(candles, REQUIRED)
-    keep = _spare(candles, needs.bars, "required_bars")
+    keep = _spare(candles, needs.bars, needs.told)
     timestamp = _times(candles[columns.TIMESTAMP], needs)[keep:]
     bars = {
         name: _column(name, candles[name][keep:], timestamp)

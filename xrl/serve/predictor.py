@@ -23,13 +23,14 @@ from xrl.account.step import Account, margined
 from xrl.config import BacktestParams, FeatureParams, LabelParams, load_settings
 from xrl.env.observation import account_features, observation, observation_width
 from xrl.errors import BundleError, ConfigError, DataError, RequestError
+from xrl.evaluation.committee import Vote, vote
 from xrl.features import coverage, table
 from xrl.features.context import Context
 from xrl.features.feature import Feature
 from xrl.features.scaling import Scaler
 from xrl.market.candles import horizon_volatility
 from xrl.registry.bundle import Bundle, Parity, open_bundle
-from xrl.serve import sources
+from xrl.serve import forecast, sources
 from xrl.serve.candles import Needs, Window, read_candles
 from xrl.serve.onnx_model import OnnxModel
 
@@ -38,6 +39,7 @@ _SPLIT = len(columns.MARKET_STATE)
 _DAY_MS = 86_400_000
 #: Largest difference between served and trained probabilities; a bundle may ask for less, never for more.
 MAX_PARITY: Final = 1e-4
+_OUTPUTS: Final = ("probabilities", "block", "uncertainty")  # of every expert
 #: What reading a file of another shape than expected raises; pydantic's and JSON's errors are ValueErrors.
 _MALFORMED: Final = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
 
@@ -59,8 +61,10 @@ class Prediction(NamedTuple):
     """What the experts say of the newest bar."""
 
     timestamp: int  # its open, milliseconds UTC
-    probabilities: NDArray[np.float64]  # (3,) committee: mean of the experts
+    probabilities: NDArray[np.float64]  # (3,) committee: weighted mean of the experts
     experts: dict[str, NDArray[np.float64]]  # (3,) each
+    uncertainty: float  # of the committee: mutual information of all who vote, nats
+    expert_uncertainty: dict[str, float]  # of each expert's own members
     direction: str  # of `columns.CLASSES`
     confidence: float  # training percentile of |P(BUY) - P(SELL)|, 0..1
     leaning: dict[str, float]  # per expert: training percentile of P(BUY) / (P(BUY) + P(SELL)), 0..1
@@ -79,7 +83,7 @@ class _Seen:
     """Everything computed from one window of candles."""
 
     prediction: Prediction
-    block: NDArray[np.float32]  # (2 w,)
+    block: NDArray[np.float32]  # (width,)
     state: NDArray[np.float32]  # (15,) scaled MARKET_STATE | REGIME_STATE
 
 
@@ -105,7 +109,7 @@ class Predictor:
         labels = bundle.json("labels.json")
         self.digest = bundle.digest
         self.lineage: dict[str, Any] = bundle.json("lineage.json")
-        self._as_of_ms = datetime.fromisoformat(self.lineage["as_of"]).timestamp() * 1000
+        self._trained_through_ms = datetime.fromisoformat(self.lineage["trained_through"]).timestamp() * 1000
         self._features = FeatureParams.model_validate(spec["params"])
         _check_functions(bundle, self._features)
         declared = table.declared(self._features)
@@ -116,9 +120,10 @@ class Predictor:
         self._costs = BacktestParams.model_validate(bundle.json("account.json"))
         self.terms: Terms = terms_of(self._costs)
         self._window = int(spec["window_bars"])
+        self._shares = {str(name): float(share) for name, share in spec["committee"].items()}
+        order = [name for name in columns.VOTERS if name in self._shares]  # that of the policy's blocks
         self._scalers = {
-            name: _scaler(bundle, name, spec["schemas"][name], declared)
-            for name in (*columns.EXPERTS, "policy")
+            name: _scaler(bundle, name, spec["schemas"][name], declared) for name in (*order, "policy")
         }
         neutral = set(spec["neutral"])  # columns held at 0: they never moved in the training market
         self._neutral = table.positions(sorted(neutral), declared)
@@ -129,18 +134,18 @@ class Predictor:
         self._positions = {
             name: table.positions(scaler.columns, declared) for name, scaler in self._scalers.items()
         }
-        self._experts = {
-            name: OnnxModel(
-                bundle.path / f"{name}.onnx",
-                (self._window, len(self._scalers[name].columns)),
-                ("probabilities", "block"),
-            )
-            for name in columns.EXPERTS
-        }
+        self._bars = {name: 1 if name == columns.BOOSTED else self._window for name in order}
+        self._experts = {name: self._expert(bundle, name) for name in order}
         width = sum(model.width("block") for model in self._experts.values())
         self._policy = OnnxModel(
             bundle.path / "policy.onnx", (observation_width(width),), ("action_probabilities",)
         )
+        self.forecaster = forecast.read(bundle)
+
+    def _expert(self, bundle: Bundle, name: str) -> OnnxModel:
+        width = len(self._scalers[name].columns)
+        shape = (width,) if name == columns.BOOSTED else (self._window, width)
+        return OnnxModel(bundle.path / f"{name}.onnx", shape, _OUTPUTS)
 
     def predict(self, window: Window) -> Prediction:
         """Probabilities, direction and confidence for the newest bar of `window`.
@@ -170,9 +175,11 @@ class Predictor:
     def is_stale(self, timestamp_ms: int) -> bool:
         """Whether a bar is so long after the last one the model learned from that it should be trained anew.
 
-        Market time decides, so that a replayed year is judged like a live one.
+        Market time decides, so that a replayed year is judged like a live one. It counts from
+        `trained_through`, by which every price that trained the model was known: `as_of` is as late as that
+        only where no days are held out.
         """
-        age_days = (timestamp_ms - self._as_of_ms) / _DAY_MS
+        age_days = (timestamp_ms - self._trained_through_ms) / _DAY_MS
         return age_days > float(self.lineage["stale_after_days"])
 
     def _see(self, window: Window) -> _Seen:
@@ -181,13 +188,14 @@ class Predictor:
         built = table.build(window.bars, times, self._features, among)
         sources.check(built, window, self._sources)
         matrix = coverage.neutralise(built[-self._window :], self._neutral)  # (window, features)
-        experts: dict[str, NDArray[np.float64]] = {}
+        experts: dict[str, Vote] = {}
         blocks = []
         for name, model in self._experts.items():
-            scaled = self._scaled(name, matrix)
+            scaled = self._scaled(name, matrix[-self._bars[name] :])  # (bars, columns)
             self._check_known(name, scaled)
-            probabilities, block = model(scaled[None])  # (1, 3), (1, w)
-            experts[name] = probabilities[0].astype(np.float64)
+            seen = scaled if name == columns.BOOSTED else scaled[None]
+            probabilities, block, uncertainty = model(seen)  # (1, 3), (1, w), (1, 1)
+            experts[name] = Vote(*(np.asarray(x, np.float64) for x in (probabilities[0], uncertainty[0, 0])))
             blocks.append(block[0])
         state = np.nan_to_num(self._scaled("policy", matrix[-1:])[0], nan=0.0)  # (15,), as in training
         return _Seen(self._prediction(int(window.timestamp[-1]), experts), np.concatenate(blocks), state)
@@ -206,16 +214,20 @@ class Predictor:
                 "prices or volumes are out of range: send them in quote currency and in coins"
             )
 
-    def _prediction(self, timestamp: int, experts: dict[str, NDArray[np.float64]]) -> Prediction:
-        committee = np.mean(list(experts.values()), axis=0)  # (3,)
+    def _prediction(self, timestamp: int, experts: dict[str, Vote]) -> Prediction:
+        committee, uncertainty = vote(experts, self._shares)  # (3,), ()
         spread = abs(float(committee[columns.BUY] - committee[columns.SELL]))
         return Prediction(
             timestamp=timestamp,
             probabilities=committee,
-            experts=experts,
+            experts={name: own.probabilities for name, own in experts.items()},
+            uncertainty=float(uncertainty),
+            expert_uncertainty={name: float(own.uncertainty) for name, own in experts.items()},
             direction=columns.CLASSES[int(committee.argmax())],
             confidence=self._percentile("confidence", spread),
-            leaning={name: self._percentile(name, leaning(found)) for name, found in experts.items()},
+            leaning={
+                name: self._percentile(name, leaning(own.probabilities)) for name, own in experts.items()
+            },
         )
 
     def _percentile(self, name: str, value: float) -> float:
@@ -292,12 +304,16 @@ def replay(predictor: Predictor, golden: Mapping[str, Any], bound: float = MAX_P
     for pair in golden["pairs"]:
         window = read_candles(pair["symbol"], pair["candles"], predictor.needs, pair.get("context", {}))
         prediction, action = predictor.act(window, AccountState(**pair["account"]))
-        found = {**prediction.experts, "committee": prediction.probabilities, "action": action.probabilities}
+        differing = np.array([*prediction.expert_uncertainty.values(), prediction.uncertainty])
+        found = {**prediction.experts, "committee": prediction.probabilities, "uncertainty": differing}
+        found["action"] = action.probabilities
         for name, values in found.items():
             expected = np.asarray(pair["expected"][name], dtype=np.float64)
             difference = max(difference, _largest(values, expected))
             if name in ("committee", "action"):
                 disagreements += _decides_otherwise(values, expected, apart)
+    if predictor.forecaster is not None:
+        difference = max(difference, predictor.forecaster.replayed(predictor.needs))
     return Parity(difference, disagreements, own_bound)
 
 

@@ -23,6 +23,7 @@ from xrl.serve.answers import (
     error,
 )
 from xrl.serve.candles import read_candles
+from xrl.serve.confirm import ConfirmAnswer, ConfirmRequest, confirmed, required_bars
 from xrl.serve.predictor import AccountState, Prediction
 from xrl.serve.reload import Registry, Reloader, Served
 
@@ -94,6 +95,18 @@ class Service:
             }
         )
 
+    @bentoml.api(output_spec=ConfirmAnswer)
+    async def confirm(self, request: ConfirmRequest, /) -> Response:
+        """Whether the six-hour forecast confirms a signal, and what experts and forecast vote together."""
+        served = self.reloader.current
+        if served is None:
+            return self._not_ready()
+        try:
+            answer = confirmed(served.predictor, request)
+        except (RequestError, DataError) as refusal:
+            return error(400, str(refusal))
+        return JSONResponse({**answer, "lineage": self._lineage(served)})
+
     @bentoml.api(output_spec=StatusAnswer)
     async def status(self) -> Response:
         """What is served, since when, and what a request needs."""
@@ -111,6 +124,7 @@ class Service:
                 "version": served.version.number,
                 "digest": served.predictor.digest,
                 "as_of": lineage["as_of"],
+                "trained_through": lineage["trained_through"],
                 "git_commit": lineage["git_commit"],
                 "samples": lineage["samples"],
                 "symbols": needs.symbols,
@@ -118,6 +132,7 @@ class Service:
                 "bar_ms": needs.bar_ms,
                 "context": needs.context,
                 "context_bars": needs.context_bars,
+                "confirm_bars": required_bars(served.predictor),
                 "is_stale": None if self.newest_ms is None else served.predictor.is_stale(self.newest_ms),
             }
         return JSONResponse(answer)
@@ -128,7 +143,6 @@ class Service:
 
     def _predicted(self, symbol: str, prediction: Prediction, served: Served) -> dict[str, object]:
         self.newest_ms = max(self.newest_ms or 0, prediction.timestamp)
-        lineage = served.predictor.lineage
         return {
             "symbol": symbol,
             "timestamp": prediction.timestamp,
@@ -140,14 +154,20 @@ class Service:
             },
             "pattern_prob": prediction.leaning["pattern"],
             "indicator_prob": prediction.leaning["indicator"],
+            "uncertainty": prediction.uncertainty,
+            "expert_uncertainty": prediction.expert_uncertainty,
             "is_stale": served.predictor.is_stale(prediction.timestamp),
-            "lineage": {
-                "model": self.model,
-                "version": served.version.number,
-                "digest": served.predictor.digest,
-                "as_of": lineage["as_of"],
-                "git_commit": lineage["git_commit"],
-            },
+            "lineage": self._lineage(served),
+        }
+
+    def _lineage(self, served: Served) -> dict[str, object]:
+        lineage = served.predictor.lineage
+        return {
+            "model": self.model,
+            "version": served.version.number,
+            "digest": served.predictor.digest,
+            "as_of": lineage["as_of"],
+            "git_commit": lineage["git_commit"],
         }
 
 

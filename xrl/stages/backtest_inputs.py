@@ -48,7 +48,7 @@ def judged_rows(config: Config, paths: Paths, inputs: PolicyInputs, laid: Sequen
     rows = inputs.predictions.merge(labels, on=KEYS, how="left", validate="one_to_one")
     rows = pd.concat([_classed(rows[rows[c.FOLD] == fold.index], fold, config) for fold in laid]).sort_index()
     features = pd.read_parquet(paths.features)
-    for name, found in rival_probabilities(features, labels, laid, rows, config.experts.seed).items():
+    for name, found in rival_probabilities(features, labels, laid, rows, config.experts.seeds[0]).items():
         rows[list(c.probability_columns(name))] = found
     return rows
 

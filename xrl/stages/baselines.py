@@ -57,7 +57,7 @@ def run(config: Config, paths: Paths, out: Path) -> dict[str, Any]:
         DataError: an earlier stage has not run.
     """
     tables = read(paths)
-    rows = judged_rows(tables, config.experts.seed)
+    rows = judged_rows(tables, config.experts.seeds[0])
     shift = config.labels.horizon_bars + config.experts.window_bars
     draws, seed = config.backtest.bootstrap, config.backtest.bootstrap_seed
     traded = _trade(config, tables, rows)
@@ -126,14 +126,15 @@ def _about(config: Config, tables: Tables, rows: pd.DataFrame) -> dict[str, Any]
     }
 
 
-class _Market(NamedTuple):
+class TradedMarket(NamedTuple):
     """Where signals are traded: every predicted bar, and the court of all folds but the first."""
 
     whole: tuple[MarketTensor, ...]
     court: Court
 
 
-def _market(config: Config, tables: Tables, rows: pd.DataFrame) -> _Market:
+def traded_market(config: Config, tables: Tables, rows: pd.DataFrame) -> TradedMarket:
+    """The market of the judged `rows`: symbol, timestamp and fold of every predicted bar."""
     laid = tables.folds
     before = tables.features[tables.features[c.TIMESTAMP] < laid[0].test_start]
     scaler = scaling.fit(before[list(STATE_COLUMNS)].to_numpy(np.float64), STATE_COLUMNS)
@@ -151,7 +152,7 @@ def _market(config: Config, tables: Tables, rows: pd.DataFrame) -> _Market:
     span = naive(laid[1].test_start), naive(laid[-1].test_end)
     traded = [tensor.between(*span) for tensor in whole]
     grid = portfolio.grid_of([tensor.timestamp for tensor in traded])
-    return _Market(whole, Court(stack(traded), grid, terms_of(config.backtest)))
+    return TradedMarket(whole, Court(stack(traded), grid, terms_of(config.backtest)))
 
 
 class _Traded(NamedTuple):
@@ -164,7 +165,7 @@ class _Traded(NamedTuple):
 
 def _trade(config: Config, tables: Tables, rows: pd.DataFrame) -> _Traded:
     laid, params = tables.folds, config.backtest
-    whole, court = _market(config, tables, rows)
+    whole, court = traded_market(config, tables, rows)
     stress = {"costs_x0": terms_of(params, 0.0), "costs_x2": terms_of(params, 2.0)}
     signals = {name: _signal(rows, name) for name in RIVALS}
     targets = {name: threshold_rule(signal, rows, whole, laid, court) for name, signal in signals.items()}

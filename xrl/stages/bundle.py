@@ -9,18 +9,15 @@ import logging
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 import yaml
-from numpy.typing import NDArray
 
 from xrl import columns
 from xrl.config import Config
 from xrl.errors import DataError, ExportError
-from xrl.experts import backend, export, storage, train
-from xrl.experts.windows import Rows
 from xrl.features import table
 from xrl.features.scaling import Scaler
 from xrl.labels import folds
@@ -29,9 +26,10 @@ from xrl.registry.bundle import canonical_json, write_bundle
 from xrl.serve import sources
 from xrl.serve.predictor import leaning, replay_bundle
 from xrl.serve.sources import Others
-from xrl.stages import golden, leak_check, onnx_order
-from xrl.stages.expert_rows import read_rows
+from xrl.stages import checklist, forecast, golden, leak_check
+from xrl.stages.expert_export import export_expert
 from xrl.stages.lineage import lineage, sections
+from xrl.stages.oof import COMMITTEE
 
 log = logging.getLogger(__name__)
 
@@ -47,17 +45,17 @@ def run(config: Config, paths: Paths) -> None:
         DataError: an earlier stage has not run.
         ExportError: the server's path computes something else than training's.
     """
-    _check_inputs(paths)
-    backend.prepare()
+    _check_inputs(config, paths)
     logging.getLogger("tf2onnx").setLevel(logging.WARNING)  # tells every optimisation it tried
     bars = pd.read_parquet(paths.bars)
     others = _others(config, paths)
     required_bars = table.required_bars(config.experts.window_bars, table.declared(config.features))
     count, seed = config.bundle.golden_pairs, config.bundle.golden_seed
     rows = golden.choose_rows(bars, required_bars, count, seed, others)
-    exported = {name: _export(config, paths, name, rows) for name in columns.EXPERTS}
+    exported = {name: export_expert(config, paths, name, rows) for name in config.oof.committee}
     batch = golden.Batch(
-        {name: found.probabilities for name, found in exported.items()},
+        {name: found.said.vote for name, found in exported.items()},
+        config.oof.shares,
         np.concatenate([found.blocks for found in exported.values()], axis=1),
         required_bars,
         others,
@@ -78,6 +76,7 @@ def run(config: Config, paths: Paths) -> None:
         "lineage.json": canonical_json(lineage(config, paths, bars)),
         "params.yaml": yaml.safe_dump(sections(config), sort_keys=True).encode(),
     }
+    files |= forecast.bundle_files(paths)
     if paths.dvc_lock.is_file():
         files["dvc.lock"] = paths.dvc_lock.read_bytes()
     _prove(files, config.bundle.parity_tolerance)
@@ -94,38 +93,6 @@ def _others(config: Config, paths: Paths) -> Others:
     return sources.others(read, config.experts.window_bars, config.features.context, features)
 
 
-class _Exported(NamedTuple):
-    """One expert as ONNX, and what its Keras model says of the golden rows."""
-
-    onnx: bytes
-    scaler: Scaler
-    probabilities: NDArray[np.float64]  # (n, 3)
-    blocks: NDArray[np.float32]  # (n, w)
-
-
-def _export(config: Config, paths: Paths, name: str, rows: NDArray[np.int64]) -> _Exported:
-    folder, window = paths.refit_expert(name), config.experts.window_bars
-    model = storage.load_model(folder / "model.keras")
-    scaler = Scaler.from_json((folder / "scaler.json").read_text())
-    temperature = float(json.loads((folder / "report.json").read_bytes())["temperature"])
-    matrix = None
-    if config.oof.observation != "probabilities":
-        matrix = np.load(folder / "align.npz")["matrix"]  # (256, w)
-    with tempfile.TemporaryDirectory(prefix="xrl-bundle-") as aside:
-        path = Path(aside) / f"{name}.onnx"
-        export.to_onnx(model, path, temperature, matrix, config.bundle.parity_tolerance)
-        onnx = onnx_order.canonical(path.read_bytes())
-    source = read_rows(paths, name)
-    if source.names != scaler.columns:
-        raise DataError(
-            f"{folder / 'scaler.json'} was fitted on other columns than {paths.feature_spec} lists"
-        )
-    seen = Rows(scaler.transform(source.matrix), source.position, np.zeros(len(source.matrix), np.int8))
-    found = train.predict(model, seen, rows, window, temperature)
-    blocks = found.probabilities if matrix is None else found.embedding @ matrix
-    return _Exported(onnx, scaler, found.probabilities, blocks.astype(np.float32))
-
-
 def _features(
     config: Config, paths: Paths, bars: pd.DataFrame, scalers: Mapping[str, Scaler]
 ) -> dict[str, Any]:
@@ -139,6 +106,7 @@ def _features(
         "required_bars": table.required_bars(config.experts.window_bars, features),
         "params": config.features.model_dump(mode="json"),
         "schemas": {name: table.schema_hash(scaler.columns, features) for name, scaler in scalers.items()},
+        "committee": config.oof.shares,
         "neutral": [column["name"] for column in spec["left_out"] if column["observed"]],
         "spec": spec,
     }
@@ -148,9 +116,9 @@ def _labels(config: Config, paths: Paths) -> dict[str, Any]:
     """What the classes mean, and the out-of-fold distributions behind confidence and leanings."""
     _, refit = folds.load(paths.folds)
     oof = pd.read_parquet(paths.oof_predictions)
-    sell, _, buy = columns.probability_columns("committee")
+    sell, _, buy = columns.probability_columns(COMMITTEE)
     seen = {"confidence": (oof[buy] - oof[sell]).abs().to_numpy(np.float64)}
-    for expert in columns.EXPERTS:
+    for expert in config.oof.committee:
         own = oof[list(columns.probability_columns(expert))].to_numpy(np.float64)  # (rows, 3)
         seen[expert] = np.apply_along_axis(leaning, 1, own)
     shares = np.linspace(0.0, 1.0, _QUANTILES)
@@ -166,7 +134,9 @@ def _metrics(config: Config, paths: Paths, bars: pd.DataFrame) -> dict[str, Any]
     """The track's figures, beside them the refit's agreement and shares and what looks for leaks found."""
     found: dict[str, Any] = json.loads(paths.metrics.read_bytes())
     refit = json.loads(paths.refit_report.read_bytes())
-    return {**found, "refit": refit, "causality": leak_check.figures(config, paths, bars)}
+    listed = checklist.figures(config, paths, found)
+    causality = leak_check.figures(config, paths, bars)
+    return {**found, "refit": refit, "causality": causality, "checklist": listed}
 
 
 def _prove(files: Mapping[str, bytes], tolerance: float) -> None:
@@ -182,7 +152,7 @@ def _prove(files: Mapping[str, bytes], tolerance: float) -> None:
     log.info("golden pairs replayed, largest difference %.1e", parity.difference)
 
 
-def _check_inputs(paths: Paths) -> None:
+def _check_inputs(config: Config, paths: Paths) -> None:
     needed = {
         paths.bars: "snapshot",
         paths.features: "features",
@@ -194,7 +164,8 @@ def _check_inputs(paths: Paths) -> None:
         paths.refit_policy: "refit",
         paths.refit_policy_scaler: "refit",
         paths.refit_report: "refit",
-        **{paths.refit_expert(name) / "model.keras": "refit" for name in columns.EXPERTS},
+        paths.forecast_report: "forecast",
+        **{paths.refit_expert(name) / "report.json": "refit" for name in config.oof.committee},
     }
     for path, stage in needed.items():
         if not path.is_file():

@@ -3,7 +3,9 @@
 Enters: stages/features and stages/labels. Leaves: rows, masks and classes.
 """
 
+import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,7 +32,7 @@ class ExpertRows:
     """Bars of all symbols as one expert sees them, sorted by symbol, then time.
 
     Attributes:
-        labels: symbol, timestamp, forward_return, volatility, score, label_end of every row.
+        labels: symbol, timestamp, forward_return, volatility, score, label_end, horizon_end of every row.
         names: the expert's feature columns, in order.
         matrix: (rows, columns) unscaled features.
         position: (rows,) place within the unbroken run, -1 in warm-up.
@@ -61,14 +63,23 @@ class ExpertRows:
 
 
 def read_rows(paths: Paths, expert: str) -> ExpertRows:
-    """Read the columns that `expert` reads, and the labels.
+    """Read the columns that `expert` reads, and the labels; the boosted one reads what any other reads.
 
     Raises:
         ConfigError: no such expert.
         DataError: a stage has not run, or features and labels are of different bars.
     """
-    if expert not in columns.EXPERTS:
-        raise ConfigError(f"`--expert` must be one of {columns.EXPERTS}; received {expert!r}")
+    if expert not in columns.VOTERS:
+        raise ConfigError(f"`--expert` must be one of {columns.VOTERS}; received {expert!r}")
+    return read_groups(paths, columns.EXPERTS if expert == columns.BOOSTED else (expert,))
+
+
+def read_groups(paths: Paths, groups: Sequence[str]) -> ExpertRows:
+    """Read the columns that any expert of `groups` reads, and the labels.
+
+    Raises:
+        DataError: a stage has not run, or features and labels are of different bars.
+    """
     for path, stage in (
         (paths.features, "features"),
         (paths.feature_spec, "features"),
@@ -77,7 +88,7 @@ def read_rows(paths: Paths, expert: str) -> ExpertRows:
         if not path.is_file():
             raise DataError(f"no {path.name} at {path}; run `xrl {stage}`")
     spec = json.loads(paths.feature_spec.read_text())
-    names = tuple(str(column["name"]) for column in spec["columns"] if expert in column["groups"])
+    names = tuple(str(column["name"]) for column in spec["columns"] if set(groups) & {*column["groups"]})
     keys = [columns.SYMBOL, columns.TIMESTAMP]
     features = pd.read_parquet(paths.features, columns=[*keys, *names])
     labels = pd.read_parquet(paths.labels)
@@ -110,5 +121,27 @@ def split_tail(
     if opens.empty:
         raise DataError("no training bar has finite features and a matured label; pull more days")
     boundary = opens.iloc[min(int(len(opens) * (1.0 - share)), len(opens) - 1)]
-    known = (rows.labels[columns.LABEL_END] <= boundary).to_numpy(dtype=bool)
+    known = (rows.labels[columns.HORIZON_END] <= boundary).to_numpy(dtype=bool)
     return training & known, training & (time >= boundary).to_numpy(dtype=bool)
+
+
+def signature(labels: pd.DataFrame, mask: NDArray[np.bool_]) -> dict[str, object]:
+    """What tells a set of bars from any other: written beside a model, for who checks what it learned from.
+
+    Args:
+        labels: symbol, timestamp, label_end of all rows.
+        mask: (rows,) the bars meant.
+
+    Returns:
+        `rows`: how many; `last_label_end`: when the last of their labels is known, ISO 8601, None of no bar;
+        `keys`: SHA-256 hex over each symbol and the opens of its bars, in the order of `labels`.
+    """
+    own = labels[mask]
+    found = hashlib.sha256()
+    for symbol, rows in own.groupby(columns.SYMBOL, sort=False):
+        opens = rows[columns.TIMESTAMP].dt.tz_localize(None).to_numpy("datetime64[ms]")
+        found.update(f"{symbol} {len(rows)}\n".encode())
+        found.update(opens.astype("<i8").tobytes())
+    last = own[columns.LABEL_END].max()
+    told = None if pd.isna(last) else last.isoformat()
+    return {"rows": len(own), "last_label_end": told, "keys": found.hexdigest()}

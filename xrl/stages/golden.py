@@ -21,6 +21,7 @@ from xrl.config import Config
 from xrl.env.market import MarketTensor, assemble
 from xrl.env.observation import account_features, observation
 from xrl.errors import DataError
+from xrl.evaluation.committee import Vote, vote
 from xrl.experts.windows import positions
 from xrl.features.scaling import Scaler
 from xrl.paths import Paths
@@ -43,8 +44,9 @@ _ACCOUNTS: Final = (
 class Batch:
     """What training's path computed for the chosen rows, in their order, and what a request needs."""
 
-    probabilities: Mapping[str, NDArray[np.float64]]  # (n, 3) each expert
-    blocks: NDArray[np.float32]  # (n, 2 w)
+    experts: Mapping[str, Vote]  # of n rows each
+    shares: Mapping[str, float]  # of the experts in the committee's mean
+    blocks: NDArray[np.float32]  # (n, width)
     required_bars: int
     others: Others
 
@@ -105,14 +107,15 @@ def golden_pairs(
         partial(contract_of, params=config.backtest),
     )
     seen = [(tensor, at) for tensor in tensors for at in range(len(tensor))]  # rows ascend, so in their order
+    committee = vote(batch.experts, batch.shares)
     pairs = []
     for i, (row, (tensor, at)) in enumerate(zip(rows, seen)):
         account = _account(_ACCOUNTS[i % len(_ACCOUNTS)], float(tensor.prices[at, 3]), tensor.contract)
         actions = policy.probabilities(_observed(tensor, at, account, config)[None])  # (1, 10)
-        experts = {name: found[i] for name, found in batch.probabilities.items()}
+        voters = {**batch.experts, "committee": committee}
         expected = {
-            **experts,
-            "committee": np.mean(list(experts.values()), axis=0),
+            **{name: own.probabilities[i] for name, own in voters.items()},
+            "uncertainty": np.array([own.uncertainty[i] for own in voters.values()]),
             "action": actions[0].astype(np.float64),
         }
         pairs.append(

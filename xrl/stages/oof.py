@@ -6,6 +6,7 @@ report.json}, each aside and renamed.
 
 import logging
 from collections.abc import Mapping, Sequence
+from functools import reduce
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from xrl import columns
 from xrl.config import Config, OofParams
 from xrl.errors import DataError
+from xrl.evaluation.committee import Vote, vote
 from xrl.experts import alignment
 from xrl.labels import folds
 from xrl.paths import Paths
@@ -22,6 +24,7 @@ from xrl.stages.aside import aside, write_json
 log = logging.getLogger(__name__)
 
 KEYS = [columns.SYMBOL, columns.TIMESTAMP]
+COMMITTEE = "committee"
 _CLASSES = list(columns.CLASSES)
 
 
@@ -33,9 +36,9 @@ def run(config: Config, paths: Paths) -> None:
     """
     laid, _ = folds.load(paths.folds)
     numbers = [fold.index for fold in laid]
-    tables = {(k, e): read_predictions(paths, k, e) for k in numbers for e in columns.EXPERTS}
+    tables = {(k, e): read_predictions(paths, k, e) for k in numbers for e in config.oof.committee}
     symbols = pd.read_parquet(paths.labels, columns=[columns.SYMBOL])[columns.SYMBOL].unique()
-    stitched = stitch(tables, numbers, list(symbols))
+    stitched = stitch(tables, numbers, list(symbols), config.oof.shares)
     matrices = {(k, e): fold_matrix(tables, k, e, config.oof) for k, e in tables}
     blocks = _blocks(stitched, tables, matrices, config.oof)
     with aside(paths.oof_predictions) as place:
@@ -52,6 +55,7 @@ def run(config: Config, paths: Paths) -> None:
         paths.oof_report,
         {
             "observation": config.oof.observation,
+            "shares": config.oof.shares,
             "block_width": blocks.shape[1],
             "folds": rows,
             "probe": probes,
@@ -73,30 +77,36 @@ def read_predictions(paths: Paths, fold: int, expert: str) -> pd.DataFrame:
 
 
 def stitch(
-    tables: Mapping[tuple[int, str], pd.DataFrame], numbers: Sequence[int], symbols: Sequence[str]
+    tables: Mapping[tuple[int, str], pd.DataFrame],
+    numbers: Sequence[int],
+    symbols: Sequence[str],
+    shares: Mapping[str, float],
 ) -> pd.DataFrame:
-    """One row per test bar that both experts predicted, sorted by symbol, then time.
+    """One row per test bar that every expert predicted, sorted by symbol, then time.
 
     Args:
         tables: predictions by fold and expert.
         numbers: folds.
         symbols: in the order wanted.
+        shares: the experts, in order, and their shares of the committee's mean.
 
     Returns:
-        symbol, timestamp, fold, then sell, hold, buy of pattern, indicator and committee (their mean).
+        symbol, timestamp, fold, then sell, hold, buy and uncertainty of each expert and of the committee.
 
     Raises:
         DataError: a bar was predicted by two folds.
     """
     parts = []
     for fold in numbers:
-        pair = [
-            test_rows(tables[fold, expert])[[*KEYS, *_CLASSES]].rename(columns=_renaming(expert))
-            for expert in columns.EXPERTS
+        own = [
+            test_rows(tables[fold, expert])[[*KEYS, *_CLASSES, columns.UNCERTAINTY]].rename(
+                columns=_renaming(expert)
+            )
+            for expert in shares
         ]
-        both = pair[0].merge(pair[1], on=KEYS, how="inner", validate="one_to_one")
-        both.insert(len(KEYS), columns.FOLD, fold)
-        parts.append(both)
+        common = reduce(lambda one, other: one.merge(other, on=KEYS, validate="one_to_one"), own)
+        common.insert(len(KEYS), columns.FOLD, fold)
+        parts.append(common)
     stitched = pd.concat(parts, ignore_index=True)
     twice = stitched.duplicated(KEYS)
     if twice.any():
@@ -105,20 +115,34 @@ def stitch(
             f"{int(twice.sum())} bars were predicted by two folds, first {where[columns.SYMBOL]} "
             f"{where[columns.TIMESTAMP]}; the folds changed: run `xrl experts` for every fold again"
         )
-    for name, *own in zip(
-        columns.probability_columns("committee"), *(columns.probability_columns(e) for e in columns.EXPERTS)
-    ):
-        stitched[name] = stitched[own].mean(axis=1)
+    voted = vote({expert: said(stitched, expert) for expert in shares}, shares)
+    stitched[list(columns.probability_columns(COMMITTEE))] = voted.probabilities
+    stitched[columns.uncertainty_column(COMMITTEE)] = voted.uncertainty
     order = stitched[columns.SYMBOL].map({symbol: place for place, symbol in enumerate(symbols)})
     by = order.to_frame("place").assign(time=stitched[columns.TIMESTAMP])
     return stitched.loc[by.sort_values(["place", "time"]).index].reset_index(drop=True)
+
+
+def said(stitched: pd.DataFrame, model: str) -> Vote:
+    """What an expert, or the committee, says in a table of stitched predictions."""
+    probabilities = stitched[list(columns.probability_columns(model))].to_numpy(np.float64)  # (rows, 3)
+    return Vote(probabilities, stitched[columns.uncertainty_column(model)].to_numpy(np.float64))
 
 
 def fold_matrix(
     tables: Mapping[tuple[int, str], pd.DataFrame], fold: int, expert: str, params: OofParams
 ) -> NDArray[np.float64]:
     """The matrix (256, width) of one fold's expert: `block = embedding @ matrix`."""
-    return alignment_matrix(tables[0, expert], tables[fold, expert], params)
+    return expert_matrix(expert, tables[0, expert], tables[fold, expert], params)
+
+
+def expert_matrix(
+    expert: str, first: pd.DataFrame, other: pd.DataFrame, params: OofParams
+) -> NDArray[np.float64]:
+    """`alignment_matrix` for networks; the boosted expert's two contrasts mean the same in every training."""
+    if expert == columns.BOOSTED:
+        return np.eye(alignment.CONTRASTS)
+    return alignment_matrix(first, other, params)
 
 
 def alignment_matrix(
@@ -165,7 +189,8 @@ def test_rows(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _renaming(expert: str) -> dict[str, str]:
-    return dict(zip(columns.CLASSES, columns.probability_columns(expert)))
+    own = dict(zip(columns.CLASSES, columns.probability_columns(expert)))
+    return {**own, columns.UNCERTAINTY: columns.uncertainty_column(expert)}
 
 
 def _blocks(
@@ -174,11 +199,11 @@ def _blocks(
     matrices: Mapping[tuple[int, str], NDArray[np.float64]],
     params: OofParams,
 ) -> NDArray[np.float32]:
-    """Expert blocks in the order of `stitched`: pattern columns, then indicator columns. (rows, 2 width)"""
-    halves = []
-    for expert in columns.EXPERTS:
+    """Expert blocks in the order of `stitched`: those of pattern, indicator and, if it votes, boosted."""
+    found = []
+    for expert in params.committee:
         if params.observation == "probabilities":
-            halves.append(stitched[list(columns.probability_columns(expert))].to_numpy(np.float32))
+            found.append(stitched[list(columns.probability_columns(expert))].to_numpy(np.float32))
             continue
         parts = []
         for (fold, name), table in tables.items():
@@ -187,8 +212,8 @@ def _blocks(
                 keys = test_rows(table)[KEYS]
                 parts.append(pd.concat([keys, pd.DataFrame(values.astype(np.float32))], axis=1))
         joined = stitched[KEYS].merge(pd.concat(parts, ignore_index=True), on=KEYS, how="left")
-        halves.append(joined.drop(columns=KEYS).to_numpy(np.float32))
-    return np.concatenate(halves, axis=1)
+        found.append(joined.drop(columns=KEYS).to_numpy(np.float32))
+    return np.concatenate(found, axis=1)
 
 
 def _probes(

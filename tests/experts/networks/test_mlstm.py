@@ -8,9 +8,9 @@ import pytest
 import tensorflow as tf
 
 from xrl.errors import ConfigError
-from xrl.experts.xlstm import GateBias, MLSTMBlock, mlstm, running_max, soft_cap
+from xrl.experts.networks.mlstm import GateBias, MLSTMBlock, mlstm, running_max, soft_cap
 
-CASES = Path(__file__).parents[1] / "data" / "mlstm_cells.npz"
+CASES = Path(__file__).parents[2] / "data" / "mlstm_cells.npz"
 FIELDS = ("q", "k", "v", "i", "f", "h", "w", "dq", "dk", "dv", "di", "df")
 
 
