@@ -5,7 +5,8 @@ closes the position and keeps it closed: for the day (daily loss), for some bars
 until somebody opens the account again (drawdown).
 """
 
-from typing import NamedTuple
+import math
+from typing import Any, Final, NamedTuple
 
 from xrl.account.compiled import inlined
 from xrl.account.orders import Order
@@ -22,6 +23,11 @@ class Limits(NamedTuple):
     cooldown_bars: float  # without a position after a liquidation
 
 
+#: Nothing is forbidden.
+UNLIMITED: Final = Limits(math.inf, math.inf, math.inf, 0.0)
+_DAY_MS: Final = 86_400_000
+
+
 class Guard(NamedTuple):
     """What the limits remember; every field a float."""
 
@@ -36,7 +42,7 @@ def limits_of(params: RiskParams) -> Limits:
     """Limits of `backtest.risk`; null there is no limit."""
 
     def bound(value: float | None) -> float:
-        return float("inf") if value is None else float(value)
+        return math.inf if value is None else float(value)
 
     return Limits(
         bound(params.max_exposure),
@@ -44,6 +50,11 @@ def limits_of(params: RiskParams) -> Limits:
         bound(params.max_drawdown),
         float(params.cooldown_bars),
     )
+
+
+def day_of_close(opened_ms: Any, bar_ms: int) -> Any:
+    """UTC day, since 1970, that holds the last moment of a bar; arrays of opens give arrays of days."""
+    return (opened_ms + bar_ms - 1) // _DAY_MS * 1.0
 
 
 @inlined
@@ -92,6 +103,15 @@ def allowed(order: Order, account: Account, close: float, guard: Guard, limits: 
     keeps_side = target * account.quantity > 0.0
     rebalances = 1.0 if drifted and keeps_side else order.rebalances
     return Order(target, order.stop, order.take_profit, rebalances)
+
+
+def explained(asked: Order, sent: Order, guard: Guard) -> str | None:
+    """Why `allowed` sent another order than was asked for, in a sentence; None where it did not."""
+    if sent.target != asked.target:
+        return reason(guard) or f"the target was cut to the largest exposure allowed, {abs(sent.target):g}x"
+    if sent.rebalances != asked.rebalances:
+        return "prices carried the position beyond the largest exposure allowed: it is traded back"
+    return reason(guard)
 
 
 def reason(guard: Guard) -> str | None:

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from xrl.account.compiled import inlined, njit
 from xrl.account.costs import Terms
 from xrl.account.orders import Order, target_after
+from xrl.account.risk import UNLIMITED, Limits
 from xrl.account.step import Account, Flows, equity_at, is_liquidated, open_account
+from xrl.backtest.limits import new_guards, restrain, watch
 from xrl.env import kernel
 from xrl.env.market import Panel
 from xrl.env.reward import RUIN_SHARE
@@ -43,10 +45,14 @@ class Replay(NamedTuple):
     liquidated: NDArray[np.float64]  # 1 where it happened
     stopped: NDArray[np.float64]  # 1 where a stop was filled
     took_profit: NDArray[np.float64]  # 1 where a take-profit was filled
+    limited: NDArray[np.float64]  # 1 where the risk limits changed the order sent at the row's close
+    sent: NDArray[np.float64]  # (rows, 4) that order, fields of `Order`; 0 where no policy was asked
     action: NDArray[np.int8]  # decided at the row's close; -1 where no policy was asked
 
 
-def replay_policy(decide: Decide, panel: Panel, terms: Terms, delay_bars: int = 0) -> Replay:
+def replay_policy(
+    decide: Decide, panel: Panel, terms: Terms, delay_bars: int = 0, limits: Limits = UNLIMITED
+) -> Replay:
     """Let a policy trade every symbol of `panel`, asking it at every close.
 
     Args:
@@ -54,10 +60,12 @@ def replay_policy(decide: Decide, panel: Panel, terms: Terms, delay_bars: int = 
         panel: the market.
         terms: costs.
         delay_bars: bars by which orders come late on top of the usual fill at the next open.
+        limits: what may be sent, judged at the close at which it is sent.
     """
     result = _empty(len(panel.volatility))
     cursor, ends = panel.starts.copy(), panel.ends
     states = kernel.open_accounts(len(cursor), terms.capital)
+    guards = new_guards(cursor, panel, terms.capital)
     waiting = [np.zeros(len(cursor), dtype=np.int64)] * delay_bars
     while len(cursor):
         seen = np.empty((len(cursor), panel.seen.shape[1]), dtype=np.float32)
@@ -69,13 +77,17 @@ def replay_policy(decide: Decide, panel: Panel, terms: Terms, delay_bars: int = 
         going = cursor + 1 < ends
         if not going.all():
             cursor, ends, states, due = cursor[going], ends[going], states[going], due[going]
+            guards = guards[going]
             waiting = [late[going] for late in waiting]
         orders = np.zeros((len(cursor), len(Order._fields)))
         for i, action in enumerate(due):
             orders[i, 0] = target_after(action, states[i, _TARGET], terms.max_leverage)
+        result.limited[cursor] = restrain(orders, guards, states, cursor, panel, limits)
+        result.sent[cursor] = orders
         before = states[:, _EQUITY].copy()
         flows = np.empty((len(cursor), kernel.FLOWS))
         kernel.advance(states, cursor, orders, panel, terms, flows)
+        watch(guards, states, flows, cursor, panel, limits)
         _record(result, states, before, flows, cursor, panel, terms.capital)
     return result
 
@@ -96,9 +108,10 @@ def replay_targets(targets: NDArray[np.float64], panel: Panel, terms: Terms) -> 
 
 def _empty(rows: int) -> Replay:
     # One block: the system then hands out large pages, which costs less than filling them.
-    names = [name for name in Replay._fields if name != "action"]
+    names = [name for name in Replay._fields if name not in ("sent", "action")]
     block = np.zeros((len(names), rows))
-    return Replay(**dict(zip(names, block)), action=np.full(rows, -1, dtype=np.int8))
+    sent = np.zeros((rows, len(Order._fields)))
+    return Replay(**dict(zip(names, block)), sent=sent, action=np.full(rows, -1, dtype=np.int8))
 
 
 @njit

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from xrl import columns
 from xrl.account.contract import Contract, Contracts, stacked
+from xrl.account.risk import day_of_close
 from xrl.env.observation import ACCOUNT_WIDTH
 from xrl.errors import DataError
 from xrl.market.candles import horizon_volatility
@@ -23,7 +24,6 @@ STATE_COLUMNS = (*columns.MARKET_STATE, *columns.REGIME_STATE)
 #: Bars over whose mean the size of an order is compared with what is traded in a bar.
 VOLUME_BARS: Final = 24
 _HOUR_MS: Final = 3_600_000
-_DAY_MS: Final = 86_400_000
 
 
 class Transform(Protocol):
@@ -212,8 +212,7 @@ def _seen(tensors: Sequence[MarketTensor]) -> tuple[NDArray[np.float32], ...]:
 
 def _day_of_close(opens: NDArray[np.datetime64]) -> NDArray[np.float64]:
     """UTC day, since 1970, in which the last moment of each hourly bar lies."""
-    closes = opens.astype("datetime64[ms]").astype(np.int64) + _HOUR_MS - 1
-    return (closes // _DAY_MS).astype(np.float64)
+    return np.asarray(day_of_close(opens.astype("datetime64[ms]").astype(np.int64), _HOUR_MS), np.float64)
 
 
 def _mean_volume(bars: pd.DataFrame) -> NDArray[np.float64]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from xrl import columns as c
 from xrl.account.costs import Terms, terms_of
+from xrl.account.risk import limits_of
 from xrl.backtest import baselines, ceiling, plots, portfolio, report
 from xrl.backtest.baselines import Court
 from xrl.backtest.replay import Replay, replay_policy
@@ -47,7 +48,7 @@ def run(config: Config, paths: Paths) -> None:
     trial = read_trial(paths, inputs, laid)
     panel, grid = stack(trial.tensors), portfolio.grid_of([tensor.timestamp for tensor in trial.tensors])
     court = Court(panel, grid, terms_of(config.backtest))
-    replay = replay_policy(trial.decide, panel, court.terms)
+    replay = replay_policy(trial.decide, panel, court.terms, limits=limits_of(config.backtest.risk))
     log.info("policy replayed over %d bars", len(replay.net_return))
     traded = rows[rows[c.FOLD] > laid[0].index].reset_index(drop=True)
     curves = _curves(config, inputs, rows, laid, court, replay)
@@ -144,7 +145,7 @@ def _stress(config: Config, trial: Trial, court: Court) -> dict[str, float]:
     """The policy asked again without costs, at double costs, and with orders a bar late."""
 
     def sharpe(terms: Terms, delay_bars: int = 0) -> float:
-        replay = replay_policy(trial.decide, court.panel, terms, delay_bars)
+        replay = replay_policy(trial.decide, court.panel, terms, delay_bars, limits_of(config.backtest.risk))
         return portfolio.sharpe_of(
             portfolio.equity_curve(replay.net_return, court.grid), court.grid.timestamp
         )
