@@ -1,7 +1,7 @@
-"""The stages `backtest` and `report` over years: what is before it prepared, predictions and policies drawn, not trained.
+"""The stages `backtest` and `report` over years; predictions and policies are drawn, not trained.
 
-Enters: an empty folder. Leaves: a call that runs the stage there. Bars come straight from the planted world;
-features and labels are built by their stages.
+Enters: an empty folder. Leaves: a call that runs both there; nothing is trained in it but the rivals. Bars
+come straight from the planted world; features and labels are built by their stages.
 """
 
 from collections.abc import Callable

@@ -75,6 +75,7 @@ def test_all_code_that_a_stage_stands_on_is_in_the_hash() -> None:
     used = {
         file.relative_to(ROOT)
         for stage in STAGES
+        if stage != "report"  # draws what others decided
         for file in closure(ROOT / "xrl" / "stages" / f"{stage}.py")
         if decides(file)
     }
