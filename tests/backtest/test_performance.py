@@ -70,6 +70,10 @@ def test_a_fall_within_a_day_counts() -> None:
     assert found["max_drawdown"] == 0.5
 
 
+def test_rounding_of_a_flat_curve_is_no_gain() -> None:
+    assert float(metrics.sortino(np.array([0.0, 2e-16, 0.0]))) == 0.0
+
+
 def test_a_total_loss_is_a_year_of_nothing_left() -> None:
     assert float(metrics.annual_return(np.array([0.5, -1.0]))) == pytest.approx(-1.0)
 
@@ -151,6 +155,9 @@ def traded() -> Traded:
 
 def test_exposure_is_counted_at_closes(traded: Traded) -> None:
     found = performance.exposure_figures(traded.replay)
+    assert found["limited"] == 0.0
+    held_back = np.arange(len(traded.replay.exposure)) % 4 == 0
+    assert performance.exposure_figures(traded.replay._replace(limited=held_back * 1.0))["limited"] == 0.25
     assert found["time_in_market"] == pytest.approx(0.25, abs=0.01)
     assert (found["time_long"], found["time_short"]) == (found["time_in_market"], 0.0)
     assert found["exposure"] == found["net_exposure"] == pytest.approx(0.25, abs=0.01)

@@ -63,6 +63,8 @@ def test_the_page_says_what_the_metrics_say(walked: Any, written: str) -> None:
     assert f"{found['trading']['max_drawdown']:.1%}" in written
     for name in ("committee threshold", "random timing, same turnover", "volatility only", "without funding"):
         assert name in written
+    exits = found["trading"]["exits"]
+    assert f"{exits['signal']:,.0f} by signal" in written
     assert "Hand-picked symbols that survived are not the market" in written
 
 

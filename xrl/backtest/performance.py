@@ -66,7 +66,8 @@ def intervals(daily: Array, draws: int, seed: int) -> dict[str, dict[str, float]
 
 
 def exposure_figures(replay: Replay) -> dict[str, float]:
-    """Mean size of exposure at the closes, its mean with sign, and shares of closes in, long and short."""
+    """Mean size of exposure at the closes, its mean with sign; shares of closes in the market, long, short,
+    and where a risk limit changed the order."""
     held = replay.exposure
     return {
         "exposure": float(np.abs(held).mean()),
@@ -74,6 +75,7 @@ def exposure_figures(replay: Replay) -> dict[str, float]:
         "time_in_market": float((held != 0.0).mean()),
         "time_long": float((held > 0.0).mean()),
         "time_short": float((held < 0.0).mean()),
+        "limited": float((replay.limited > 0.0).mean()),
     }
 
 

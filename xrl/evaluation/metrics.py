@@ -191,7 +191,7 @@ def sortino(daily: Array) -> Array:
     mean = daily.mean(axis=-1)
     none = downside <= 1e-12
     ratio = mean / np.where(none, 1.0, downside) * DAYS_PER_YEAR**0.5
-    return np.asarray(np.where(none, np.where(mean > 0.0, np.inf, 0.0), ratio))
+    return np.asarray(np.where(none, np.where(mean > 1e-12, np.inf, 0.0), ratio))
 
 
 def annual_return(daily: Array) -> Array:

@@ -49,6 +49,7 @@ def html(shown: Shown) -> str:
         "tiles": tables.tiles(trading),
         "verdict": _verdict(failed, len(shown.checks)),
         "strategies": tables.strategies_table(found),
+        "exits": tables.exits_line(trading["exits"]),
         "trades": tables.trades_table(shown.trades),
         "trading": tables.trading_table(trading),
         "stress": tables.stress_table(trading),

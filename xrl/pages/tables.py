@@ -36,6 +36,7 @@ _TRADING: Final = (
     ("time_in_market", "time in the market", "share", "of symbol-bars"),
     ("time_long", "long", "share", "of symbol-bars"),
     ("time_short", "short", "share", "of symbol-bars"),
+    ("limited", "held back by risk limits", "share", "of symbol-bars: a limit changed the order"),
     ("fee_share", "fees and slippage a year", "share", "of equity"),
     ("funding_share", "funding paid a year", "fine", "of equity; negative: received"),
     ("liquidations", "liquidations", "count", "in all"),
@@ -53,6 +54,7 @@ _SLICES: Final = (
     ("profit_factor", "profit factor", "ratio"),
     ("fee_share", "fees a year", "share"),
     ("funding_share", "funding a year", "fine"),
+    ("limited", "limited", "share"),
     ("liquidations", "liquidations", "count"),
 )
 _CLASSES: Final = (
@@ -166,6 +168,13 @@ def folds_table(folds: Mapping[str, Found]) -> str:
     keys = (("f1_macro", 3), ("direction_accuracy", 3), ("ic", 3), ("sharpe", 2))
     rows = [(f"fold {name}", *(_number(own[key], d) for key, d in keys)) for name, own in folds.items()]
     return table(("", "F1 macro", "direction", "IC", "policy's Sharpe"), rows)
+
+
+def exits_line(exits: Mapping[str, float]) -> str:
+    """How the round trips ended, in a sentence."""
+    told = ", ".join(f"{number:,.0f} by {named(reason)}" for reason, number in exits.items() if number)
+    still = " (by end: still open)" if exits.get("end") else ""
+    return f'<p class="quiet">How they ended, all symbols: {told or "there was none"}{still}.</p>'
 
 
 def trades_table(trades: pd.DataFrame, count: int = 12) -> str:
