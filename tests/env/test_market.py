@@ -7,6 +7,7 @@ import pytest
 from tests.env import toy
 from xrl import columns as c
 from xrl.account.contract import Contract
+from xrl.env.layout import COMPACT
 from xrl.env.market import STATE_COLUMNS, assemble, join, stack
 from xrl.errors import DataError
 from xrl.features.scaling import Scaler
@@ -167,3 +168,25 @@ def test_a_stack_knows_where_each_symbol_lies() -> None:
 def test_a_symbol_of_one_bar_cannot_be_traded() -> None:
     with pytest.raises(DataError, match="at least 2 bars of every symbol"):
         stack([])
+
+
+def test_the_compact_layout_is_sixteen_columns_in_the_documents_order() -> None:
+    bars, features = frames()
+    named = features[[c.SYMBOL, c.TIMESTAMP]].copy()
+    for at, name in enumerate(COMPACT.features):
+        named[name] = float(at)
+    keys = keys_of(features, 10)
+    odds = np.column_stack([np.full(len(keys), 0.3), np.full(len(keys), 0.8)]).astype(np.float32)
+    scaler = Scaler(COMPACT.features, (0.0,) * 11, (1.0,) * 11, 50.0)
+    said = np.tile([0.3, 0.8, 1.0], (len(keys), 1))
+    tensor = assemble(bars, named, keys, odds, scaler, WINDOW, HORIZON, contract, layout=COMPACT, hints=said)[
+        0
+    ]
+    panel = stack([tensor])
+    assert panel.seen.shape[1] == 16
+    assert panel.seen[0, :9].tolist() == list(range(9))
+    assert panel.seen[0, 14:].tolist() == [9.0, 10.0]
+    assert (panel.seen[:, 9:11] == np.float32([0.3, 0.8])).all()
+    assert (panel.seen[:, 11:14] == 0.0).all()  # the account's, filled in by the environment
+    assert panel.hints[0].tolist() == [0.3, 0.8, 1.0]
+    assert panel.account.tolist() == [0, 3, 4]

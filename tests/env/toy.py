@@ -1,11 +1,14 @@
 """Small markets whose best play is known."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from xrl.account.contract import Contract
 from xrl.account.costs import Terms
 from xrl.account.tiers import tiers_of
+from xrl.env.layout import COMPACT
 from xrl.env.market import MarketTensor
 
 TERMS = Terms(
@@ -61,3 +64,17 @@ def foreseen(bars: int, seed: int, size: float = 0.01, shuffled: bool = False) -
     if shuffled:
         hint = rng.permutation(hint)
     return tensor(returns, hint, symbol=f"TOY{seed}", volatility=size)
+
+
+def compact(bars: int, seed: int) -> MarketTensor:
+    """Random moves under the compact layout."""
+    rng = np.random.default_rng(seed)
+    own = tensor(rng.normal(0.0, 0.01, bars), symbol=f"C{seed}")
+    market, regime = rng.standard_normal((bars, 11)), rng.standard_normal((bars, 2))
+    return replace(
+        own,
+        block=own.block[:, :0],
+        market=market.astype(np.float32),
+        regime=regime.astype(np.float32),
+        layout=COMPACT,
+    )

@@ -35,17 +35,22 @@ def observe(
     """Write each account's observation at the close of its row. out: (accounts, width)"""
     seen, prices, volatility, funding = panel.seen, panel.prices, panel.volatility, panel.funding_last
     first = panel.block.shape[1] + panel.market.shape[1]
+    whole = len(panel.account) == ACCOUNT_WIDTH
+    some = np.empty(ACCOUNT_WIDTH, dtype=np.float32)
     for i in range(len(cursor)):
         t = cursor[i]
         out[i] = seen[t]
         write_account_features(
-            out[i, first : first + ACCOUNT_WIDTH],
+            out[i, first : first + ACCOUNT_WIDTH] if whole else some,
             load(states, i),
             prices[t, 3],
             volatility[t],
             funding[t],
             terms.max_leverage,
         )
+        if not whole:
+            for k in range(len(panel.account)):
+                out[i, first + k] = some[panel.account[k]]
 
 
 @njit

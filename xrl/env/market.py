@@ -5,7 +5,7 @@ one `MarketTensor` per symbol, and `Panel`, the same stacked for compiled loops.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from xrl import columns
 from xrl.account.contract import Contract, Contracts, stacked
 from xrl.account.risk import day_of_close
-from xrl.env.observation import ACCOUNT_WIDTH
+from xrl.env.layout import FUSED, Layout
 from xrl.errors import DataError
 from xrl.market.candles import horizon_volatility
 
@@ -48,6 +48,10 @@ class MarketTensor:
     market: NDArray[np.float32]  # (bars, 10) scaled MARKET_STATE
     regime: NDArray[np.float32]  # (bars, 5) scaled REGIME_STATE
     contract: Contract
+    #: For rewards: each expert's percentile of P(BUY) against P(SELL), and the VSA signal. (bars, 3)
+    #: No rows: nobody said anything.
+    hints: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 3)))
+    layout: Layout = FUSED
 
     def __len__(self) -> int:
         return len(self.timestamp)
@@ -62,7 +66,9 @@ class MarketTensor:
         return self.rows(slice(int(first), int(last)))
 
 
-_PER_BAR: Final = tuple(f.name for f in fields(MarketTensor) if f.name not in ("symbol", "contract"))
+_PER_BAR: Final = tuple(
+    f.name for f in fields(MarketTensor) if f.name not in ("symbol", "contract", "layout")
+)
 
 
 class Panel(NamedTuple):
@@ -83,6 +89,8 @@ class Panel(NamedTuple):
     market: NDArray[np.float32]
     regime: NDArray[np.float32]
     seen: NDArray[np.float32]  # (rows, width)
+    hints: NDArray[np.float64]
+    account: NDArray[np.int64]  # which of columns.ACCOUNT_STATE an observation holds
     symbol: NDArray[np.int64]  # (rows,)
     contracts: Contracts
     starts: NDArray[np.int64]
@@ -98,6 +106,8 @@ def assemble(
     volatility_window: int,
     horizon_bars: int,
     contract: Callable[[str], Contract],
+    layout: Layout = FUSED,
+    hints: NDArray[np.float64] | None = None,
 ) -> tuple[MarketTensor, ...]:
     """Join bars, scaled features and expert blocks on symbol and time.
 
@@ -109,6 +119,8 @@ def assemble(
         scaler: fitted on `STATE_COLUMNS` of training bars alone.
         volatility_window, horizon_bars: as in the labels.
         contract: what the venue allows of a symbol.
+        layout: of the observation; the scaler is fitted on its `features`.
+        hints: of each row of `keys`, what rewards may read (`MarketTensor.hints`). (rows, 3)
 
     Returns:
         One tensor per symbol, in order of first appearance in `keys`. A feature that is NaN (unknown) becomes
@@ -135,8 +147,11 @@ def assemble(
         )
         at = _select(priced, times, symbol, "bars")
         states = _select(_of_symbol(features, symbol), times, symbol, "features")
-        scaled = np.nan_to_num(scaler.transform(states[list(STATE_COLUMNS)].to_numpy(np.float64)), nan=0.0)
-        split = len(columns.MARKET_STATE)
+        scaled = np.nan_to_num(scaler.transform(states[list(layout.features)].to_numpy(np.float64)), nan=0.0)
+        split = len(layout.market)
+        block, market = blocks[rows], scaled[:, :split]
+        if not layout.blocks_first:
+            block, market = blocks[rows, :0], np.hstack([market, block])
         tensors.append(
             MarketTensor(
                 symbol=str(symbol),
@@ -147,10 +162,12 @@ def assemble(
                 volatility=_finite(at["volatility"].to_numpy(np.float64), symbol),
                 unrest=at["volatility"].to_numpy(np.float64) / np.sqrt(horizon_bars),
                 volume=at["traded_volume"].to_numpy(np.float64),
-                block=np.ascontiguousarray(blocks[rows], dtype=np.float32),
-                market=np.ascontiguousarray(scaled[:, :split], dtype=np.float32),
+                block=np.ascontiguousarray(block, dtype=np.float32),
+                market=np.ascontiguousarray(market, dtype=np.float32),
                 regime=np.ascontiguousarray(scaled[:, split:], dtype=np.float32),
                 contract=contract(str(symbol)),
+                hints=np.empty((0, 3)) if hints is None else np.asarray(hints, dtype=np.float64)[rows],
+                layout=layout,
             )
         )
     return tuple(tensors)
@@ -191,6 +208,8 @@ def stack(tensors: Sequence[MarketTensor]) -> Panel:
         market=market,
         regime=regime,
         seen=seen,
+        hints=np.concatenate([_hints(tensor) for tensor in tensors]),
+        account=np.array([columns.ACCOUNT_STATE.index(name) for name in tensors[0].layout.account]),
         symbol=np.repeat(np.arange(len(tensors)), lengths),
         contracts=stacked([tensor.contract for tensor in tensors]),
         starts=ends - lengths,
@@ -202,12 +221,17 @@ def _seen(tensors: Sequence[MarketTensor]) -> tuple[NDArray[np.float32], ...]:
     """Blocks, market and regime as views of the observations, and these, the account's part empty."""
     block, market = tensors[0].block.shape[1], tensors[0].market.shape[1]
     rows = sum(len(tensor) for tensor in tensors)
-    after = block + market + ACCOUNT_WIDTH
+    after = block + market + len(tensors[0].layout.account)
     seen = np.zeros((rows, after + tensors[0].regime.shape[1]), dtype=np.float32)
     views = seen[:, :block], seen[:, block : block + market], seen[:, after:]
     for view, name in zip(views, ("block", "market", "regime")):
         np.concatenate([getattr(tensor, name) for tensor in tensors], out=view)
     return *views, seen
+
+
+def _hints(tensor: MarketTensor) -> NDArray[np.float64]:
+    """What rewards may read; the middle where nobody said anything. (bars, 3)"""
+    return tensor.hints if len(tensor.hints) else np.tile([0.5, 0.5, 0.0], (len(tensor), 1))
 
 
 def _day_of_close(opens: NDArray[np.datetime64]) -> NDArray[np.float64]:
