@@ -21,9 +21,8 @@ from xrl.evaluation import metrics, significance
 
 Array = NDArray[np.float64]
 
-#: Figures of daily returns that are shown with an interval.
+#: Figures of daily returns that are shown with an interval, beside the Sharpe ratio.
 _DRAWN: Final[dict[str, Callable[[Array], Array]]] = {
-    "sharpe": metrics.sharpe,
     "sortino": metrics.sortino,
     "annual_return": metrics.annual_return,
 }
@@ -56,7 +55,7 @@ def equity_figures(timestamp: NDArray[np.datetime64], equity: Array) -> dict[str
 
 
 def intervals(daily: Array, draws: int, seed: int) -> dict[str, dict[str, float]]:
-    """Sharpe, Sortino and annual return with 95 % stationary-bootstrap intervals over the same draws."""
+    """Sortino ratio and annual return with 95 % stationary-bootstrap intervals over the same draws."""
     resampled = daily[significance.stationary_indices(len(daily), draws, seed)]  # (draws, days)
     found = {}
     for name, figure in _DRAWN.items():

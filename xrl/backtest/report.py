@@ -17,6 +17,7 @@ from xrl import columns
 from xrl.backtest import performance, portfolio
 from xrl.backtest.performance import Traded
 from xrl.backtest.portfolio import Grid
+from xrl.backtest.replay import Replay
 from xrl.evaluation import calibration, metrics, significance, summary
 from xrl.evaluation.calibration import Reliability
 from xrl.evaluation.summary import Predictions
@@ -86,14 +87,26 @@ def trading_section(traded: Traded, draws: int, seed: int) -> dict[str, Any]:
     return {
         **performance.equity_figures(grid.timestamp, equity),
         **performance.exposure_figures(replay),
-        **portfolio.flow_figures(replay, grid),
         **performance.trade_figures(traded.trades),
         **performance.intervals(daily, draws, seed),
         **performance.trade_intervals(traded.trades, draws, seed),
-        "sharpe_year": portfolio.sharpe_by_year(equity, grid.timestamp),
+        **judged_figures(replay, grid, draws, seed),
         "years": performance.year_section(traded),
         "symbols": performance.symbol_section(traded),
         "action_share": dict(zip(columns.ACTIONS, (taken / max(taken.sum(), 1)).tolist())),
+    }
+
+
+def judged_figures(replay: Replay, grid: Grid, draws: int, seed: int) -> dict[str, Any]:
+    """What the gate reads of a replay without stress."""
+    equity = portfolio.equity_curve(replay.net_return, grid)
+    daily = metrics.daily_returns(grid.timestamp, equity)
+    return {
+        "sharpe": significance.sharpe_interval(daily, draws, seed)._asdict(),
+        "sharpe_year": portfolio.sharpe_by_year(equity, grid.timestamp),
+        "max_drawdown": metrics.max_drawdown(equity),
+        "total_return": metrics.total_return(equity),
+        **portfolio.flow_figures(replay, grid),
     }
 
 
