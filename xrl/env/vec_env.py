@@ -19,7 +19,7 @@ from xrl.columns import ACTIONS
 from xrl.env import kernel
 from xrl.env.market import MarketTensor, Panel, stack
 from xrl.env.play import PLAY, Play, check
-from xrl.env.reward import RUIN_SHARE, TERMS, Lived, Reward, has_closed, memories, pay
+from xrl.env.reward import RUIN_SHARE, TERMS, Lived, Reward, has_closed, log_growth, memories, pay
 
 _EQUITY = Account._fields.index("equity")
 _TARGET = Account._fields.index("target")
@@ -67,6 +67,10 @@ class BatchedEnv:
         self._memory = memories(accounts, play.reward)
         self._terms = np.zeros((accounts, len(TERMS)))
         self._before = np.zeros_like(self.states)
+        self._fresh = kernel.open_accounts(1, terms.capital)
+        lengths = self.panel.ends - self.panel.starts
+        self._shares = np.cumsum(lengths / lengths.sum())
+        self._shares /= self._shares[-1]
         self._rng = np.random.default_rng(seed)
         self._flows = np.zeros((accounts, kernel.FLOWS))
         self._orders = np.zeros((accounts, len(Order._fields)))
@@ -103,7 +107,10 @@ class BatchedEnv:
         return found
 
     def _live(self) -> Batch:
-        self._before[:] = self.states
+        if self.play.reward.is_growth:
+            self._before[:, _EQUITY] = self.states[:, _EQUITY]
+        else:
+            self._before[:] = self.states
         kernel.advance(self.states, self.cursor, self._orders, self.panel, self.terms, self._flows)
         after = self.states[:, _EQUITY]
         rewards = np.empty(self.accounts, dtype=np.float32)
@@ -129,8 +136,8 @@ class BatchedEnv:
 
     def _restart(self, who: NDArray[np.int64]) -> None:
         """A random symbol, each with weight by its bars, and a random first bar."""
-        lengths = self.panel.ends - self.panel.starts
-        symbol = self._rng.choice(len(lengths), size=len(who), p=lengths / lengths.sum())
+        # `Generator.choice` with these weights, without its checks
+        symbol = np.searchsorted(self._shares, self._rng.random(len(who)), side="right")
         first, end = self.panel.starts[symbol], self.panel.ends[symbol]
         bars: NDArray[np.int64] | int = self.episode_bars
         if self.play.shortest_bars is not None:
@@ -139,7 +146,7 @@ class BatchedEnv:
         start = first + (self._rng.random(len(who)) * (latest - first + 1)).astype(np.int64)
         self.cursor[who] = start
         self.last[who] = np.minimum(start + bars, end - 1)
-        self.states[who] = kernel.open_accounts(len(who), self.terms.capital)
+        self.states[who] = self._fresh
         self._memory[who] = 0.0
 
 
@@ -164,6 +171,12 @@ def _paid(
     scale: float,
 ) -> None:
     """Rewards of a bar, their terms, and what is remembered for later ones."""
+    if reward.is_growth:  # reads nothing but equity: every other row of the market is far away in memory
+        for i in range(len(out)):
+            growth = log_growth(moved.before[i, _EQUITY], moved.after[i, _EQUITY])
+            terms[i, 0] = growth * reward.weights[0]
+            out[i] = terms[i, 0] * scale
+        return
     for i in range(len(out)):
         t, f = moved.cursor[i], moved.flows[i]
         before, after = kernel.load(moved.before, i), kernel.load(moved.after, i)
