@@ -8,7 +8,7 @@ import numpy as np
 from benchmarks.material import config, market_tensors
 from benchmarks.timing import median_seconds, seconds
 from benchmarks.walk_forward import prepare
-from xrl.account.step import terms_of
+from xrl.account.costs import terms_of
 from xrl.backtest.replay import replay_targets
 from xrl.env.market import stack
 

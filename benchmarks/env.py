@@ -4,7 +4,7 @@ import numpy as np
 
 from benchmarks.material import config, market_tensors
 from benchmarks.timing import median_seconds, side_by_side
-from xrl.account.step import terms_of
+from xrl.account.costs import terms_of
 from xrl.columns import ACTIONS, EMBEDDING_WIDTH
 from xrl.env.market import MarketTensor
 from xrl.env.trading_env import TradingEnv

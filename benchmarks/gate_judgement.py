@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from benchmarks.gate_tracks import Simulated
 from xrl import columns as c
-from xrl.account.step import terms_of
+from xrl.account.costs import terms_of
 from xrl.backtest import baselines, ceiling, portfolio, report
 from xrl.backtest.baselines import Court
 from xrl.backtest.replay import Replay, replay_targets
@@ -90,7 +90,7 @@ def _metrics(
     dear = court._replace(terms=terms_of(params, 2.0))
     held = court.sharpe(baselines.constant_targets(1.0, court.grid))
     equity = portfolio.equity_curve(replay.net_return, court.grid)
-    trading = report.trading_section(replay, court.grid, params.bootstrap, seed)
+    trading = report.judged_figures(replay, court.grid, params.bootstrap, seed)
     found: dict[str, Any] = report.plain_tree(
         {
             "prediction": report.prediction_section(rows, shift, params.bootstrap, seed),

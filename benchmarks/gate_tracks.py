@@ -19,6 +19,7 @@ from scipy.signal import lfilter
 from scipy.special import ndtr
 
 from xrl import columns as c
+from xrl.account.contract import contract_of
 from xrl.backtest import ceiling
 from xrl.config import Config
 from xrl.env.market import MarketTensor
@@ -176,9 +177,12 @@ def _tensor(own: pd.DataFrame, config: Config) -> MarketTensor:
         funding=np.nan_to_num(funding),
         funding_last=np.zeros(count),
         volatility=np.zeros(count),
+        unrest=np.zeros(count),
+        volume=np.zeros(count),
         block=empty,
         market=empty,
         regime=empty,
+        contract=contract_of(str(own[c.SYMBOL].iloc[0]), config.backtest),
     )
 
 

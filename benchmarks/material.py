@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from xrl import columns
+from xrl.account.contract import contract_of
 from xrl.config import Config, load_config
 from xrl.env.market import MarketTensor
 from xrl.market.candles import horizon_volatility
@@ -51,6 +52,9 @@ def market_tensors(symbols: Sequence[str], bars: int, block_width: int) -> tuple
             funding=frame[columns.FUNDING_RATE].fillna(0.0).to_numpy(np.float64),
             funding_last=frame[columns.FUNDING_RATE].ffill().fillna(0.0).to_numpy(np.float64),
             volatility=volatility,
+            unrest=volatility / np.sqrt(labels.horizon_bars),
+            volume=np.full(len(frame), 1e8),
+            contract=contract_of(symbol, config().backtest),
             block=rng.standard_normal((len(frame), block_width), dtype=np.float32),
             market=rng.standard_normal((len(frame), len(columns.MARKET_STATE)), dtype=np.float32),
             regime=rng.standard_normal((len(frame), len(columns.REGIME_STATE)), dtype=np.float32),

@@ -140,7 +140,7 @@ FIGURES: Final = (
         "backtest.walk_forward_s",
         60,
         "s",
-        "stage `backtest`: 6 symbols x 5 years with report, predictions given",
+        "stages `backtest` and `report`: 6 symbols x 5 years, predictions given",
     ),
     _most("serve.predict_p50_ms", 6, "ms", "HTTP, one client, `required_bars` candles, one symbol, median"),
     _most("serve.predict_p99_ms", 20, "ms", "the same, 99th percentile"),

@@ -11,7 +11,7 @@ import torch
 
 from benchmarks.material import config, market_tensors
 from benchmarks.timing import seconds, side_by_side
-from xrl.account.step import terms_of
+from xrl.account.costs import terms_of
 from xrl.config import PolicyParams
 from xrl.env.market import MarketTensor
 from xrl.env.trading_env import TradingEnv

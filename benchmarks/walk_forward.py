@@ -1,7 +1,7 @@
-"""The stage `backtest` over years: what is before it prepared, predictions and policies drawn, not trained.
+"""The stages `backtest` and `report` over years; predictions and policies are drawn, not trained.
 
-Enters: an empty folder. Leaves: a call that runs the stage there. Bars come straight from the planted world;
-features and labels are built by their stages.
+Enters: an empty folder. Leaves: a call that runs both there; nothing is trained in it but the rivals. Bars
+come straight from the planted world; features and labels are built by their stages.
 """
 
 from collections.abc import Callable
@@ -22,13 +22,13 @@ from xrl.features import scaling
 from xrl.labels import folds
 from xrl.labels.folds import Fold
 from xrl.paths import Paths
-from xrl.stages import backtest, features, labels
+from xrl.stages import backtest, features, labels, report
 
 _HOURS_A_YEAR = 8766
 
 
 def prepare(root: Path, years: float) -> Callable[[], None]:
-    """The stage, ready to run over `years` of the symbols of params.yaml below `root`."""
+    """Both stages, ready to run over `years` of the symbols of params.yaml below `root`."""
     paths, settings = Paths(root), config()
     bars = [
         planted_bars(symbol, int(years * _HOURS_A_YEAR)).assign(**{c.SYMBOL: symbol})
@@ -42,7 +42,12 @@ def prepare(root: Path, years: float) -> Callable[[], None]:
     rng = np.random.default_rng(SEED)
     _predictions(paths, settings, laid, rng)
     _policies(paths, settings, laid, rng)
-    return partial(backtest.run, settings, paths)
+    return partial(_run, settings, paths)
+
+
+def _run(settings: Config, paths: Paths) -> None:
+    backtest.run(settings, paths)
+    report.run(settings, paths)
 
 
 def _predictions(paths: Paths, settings: Config, laid: tuple[Fold, ...], rng: np.random.Generator) -> None:

@@ -30,8 +30,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.env import toy
 from xrl import columns as c
-from xrl.account.step import terms_of
+from xrl.account.costs import terms_of
 from xrl.backtest.baselines import Court, threshold_targets
 from xrl.backtest.portfolio import grid_of, sharpe_by_year
 from xrl.config import ExtraFeature, load_config
@@ -197,8 +198,9 @@ def traded(world: World, rows: np.ndarray, signal: np.ndarray) -> dict[str, Any]
             MarketTensor(
                 symbol, _naive(own[c.TIMESTAMP]), own[list(c.OHLCV[:4])].to_numpy(np.float64),
                 own[c.FUNDING_RATE].fillna(0.0).to_numpy(), np.zeros(count), np.ones(count),
+                np.ones(count), np.ones(count),
                 np.zeros((count, 0), np.float32), np.zeros((count, 10), np.float32),
-                np.zeros((count, 5), np.float32),
+                np.zeros((count, 5), np.float32), toy.CONTRACT,
             )
         )  # fmt: skip
     court = Court(stack(tensors), grid_of([t.timestamp for t in tensors]), terms_of(CONFIG.backtest))

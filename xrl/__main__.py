@@ -91,6 +91,12 @@ def backtest() -> None:
 
 
 @app.command()
+def report() -> None:
+    """Draw the last backtest as one page that opens offline."""
+    _stage("report")(*here())
+
+
+@app.command()
 def refit() -> None:
     """Train the recipe on everything through the last matured label."""
     _stage("refit")(*here())

@@ -88,6 +88,32 @@ ACTIONS: Final = (
     "reduce",
 )
 
+# Trade list: one row per round trip. Money in quote currency, of the symbol's sub-account.
+SIDE: Final = "side"  # long or short
+ENTRY_TIME: Final = "entry_time"  # open of the bar that filled it, which is when it was filled
+ENTRY_PRICE: Final = "entry_price"  # average of what was bought (sold short), slippage included
+EXIT_TIME: Final = "exit_time"  # open of the bar in which it ended; orders fill there, stops within the bar
+EXIT_PRICE: Final = "exit_price"  # slippage included; of a liquidation the price that caused it
+EXIT_REASON: Final = "exit_reason"  # signal, limit, stop, take_profit, liquidation; end: still open
+BARS_HELD: Final = "bars_held"
+ENTRY_EQUITY: Final = "equity"  # just before the first fill
+QUANTITY: Final = "quantity"  # coins, the most that was held
+NOTIONAL: Final = "notional"  # of that quantity, at the open of its fill
+LEVERAGE: Final = "leverage"  # largest notional / equity at a fill
+FILLS: Final = "fills"  # orders that opened, added or reduced
+FEES: Final = "fees"  # liquidation fee included
+SLIPPAGE: Final = "slippage"
+FUNDING_PAID: Final = "funding"  # negative: received
+INSURANCE: Final = "insurance"  # what the venue kept of a liquidated margin
+PNL: Final = "pnl"  # equity just after less equity just before: net of all the above
+TRADE_RETURN: Final = "return"  # pnl / equity before
+CONTRIBUTION: Final = "contribution"  # to the portfolio's equity, in units of what it started with
+TRADE: Final = (
+    SYMBOL, SIDE, ENTRY_TIME, ENTRY_PRICE, EXIT_TIME, EXIT_PRICE, EXIT_REASON, BARS_HELD, ENTRY_EQUITY,
+    QUANTITY, NOTIONAL, LEVERAGE, FILLS, FEES, SLIPPAGE, FUNDING_PAID, INSURANCE, PNL, TRADE_RETURN,
+    CONTRIBUTION,
+)  # fmt: skip
+
 # Observation of the fused policy: pattern block, indicator block, MARKET_STATE, ACCOUNT_STATE, REGIME_STATE.
 # At full width 256 + 256 + 10 + 10 + 5 = 537 (one source says 527; its parts add up to 537). Where the
 # boosted expert votes, its block of 2 (3 where the blocks are probabilities) follows the indicator's: 539.

@@ -316,15 +316,43 @@ class PolicyParams(_Section):
     hidden: tuple[int, ...]
 
 
+class ContractParams(_Section):
+    """What a venue allows of one symbol."""
+
+    step_size: float = Field(ge=0)
+    min_notional: float = Field(ge=0)
+    tiers: tuple[tuple[float, float], ...]
+
+
+class RiskParams(_Section):
+    """Limits outside the policy; null: none."""
+
+    max_exposure: float | None = Field(default=..., gt=0)
+    daily_loss: float | None = Field(default=..., gt=0, lt=1)
+    max_drawdown: float | None = Field(default=..., gt=0, lt=1)
+    cooldown_bars: int = Field(ge=0)
+
+
 class BacktestParams(_Section):
-    fee_bps: float = Field(ge=0)
+    account_usdt: float = Field(gt=0)
+    taker_fee_bps: float = Field(ge=0)
+    maker_fee_bps: float = Field(ge=-10)  # a rebate is negative
     slippage_bps: float = Field(ge=0)
-    maintenance_margin: float = Field(gt=0, lt=1)
+    slippage_volatility: float = Field(ge=0)
+    slippage_size: float = Field(ge=0)
     liquidation_fee_bps: float = Field(ge=0)
     max_leverage: float = Field(gt=0, le=2)
+    contracts: dict[str, ContractParams]
+    risk: RiskParams
     bootstrap: int = Field(ge=100)
     bootstrap_seed: int
     random_timing_runs: int = Field(ge=20)
+
+    @model_validator(mode="after")
+    def _default_contract(self) -> Self:
+        if "default" not in self.contracts:
+            raise ValueError("`contracts` must hold `default`, which stands for symbols it does not name")
+        return self
 
 
 class BundleParams(_Section):

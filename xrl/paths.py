@@ -151,8 +151,21 @@ class Paths:
         return self.stage("backtest") / "returns.parquet"
 
     @property
+    def trades(self) -> Path:
+        return self.stage("backtest") / "trades.parquet"
+
+    @property
+    def trades_csv(self) -> Path:
+        return self.stage("backtest") / "trades.csv"
+
+    @property
     def plots(self) -> Path:
         return self.stage("backtest") / "plots"
+
+    # report
+    @property
+    def report_page(self) -> Path:
+        return self.stage("report") / "backtest.html"
 
     # forecast
     @property

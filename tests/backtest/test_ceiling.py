@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.account.params import PARAMS
+from tests.env import toy
 from xrl import columns as c
-from xrl.account.step import terms_of
+from xrl.account.costs import terms_of
 from xrl.backtest import ceiling as room
 from xrl.backtest.baselines import Court
 from xrl.backtest.portfolio import grid_of
@@ -19,10 +21,7 @@ from xrl.sandbox import worlds
 
 START, END = pd.Timestamp("2025-07-26", tz="UTC"), pd.Timestamp("2026-10-01", tz="UTC")
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "ADAUSDT", "LTCUSDT")
-COSTS = BacktestParams(
-    fee_bps=5.0, slippage_bps=2.0, maintenance_margin=0.005, liquidation_fee_bps=50.0, max_leverage=2.0,
-    bootstrap=100, bootstrap_seed=0, random_timing_runs=20,
-)  # fmt: skip
+COSTS = PARAMS.model_copy(update={"bootstrap": 100, "random_timing_runs": 20})
 
 
 class Market(NamedTuple):
@@ -67,6 +66,9 @@ def court(bars: list[pd.DataFrame]) -> Court:
             funding=own[c.FUNDING_RATE].fillna(0.0).to_numpy(np.float64),
             funding_last=np.zeros(len(own)),
             volatility=np.ones(len(own)),
+            unrest=np.ones(len(own)),
+            volume=np.ones(len(own)),
+            contract=toy.CONTRACT,
             block=np.zeros((len(own), 0), dtype=np.float32),
             market=np.zeros((len(own), 0), dtype=np.float32),
             regime=np.zeros((len(own), 0), dtype=np.float32),
@@ -97,7 +99,7 @@ def test_the_order_of_rows_does_not_matter(planted: Market) -> None:
 
 
 def test_costs_lower_the_ceiling(planted: Market) -> None:
-    assert planted.sharpe(costs=COSTS.model_copy(update={"fee_bps": 30.0})) < planted.sharpe()
+    assert planted.sharpe(costs=COSTS.model_copy(update={"taker_fee_bps": 30.0})) < planted.sharpe()
 
 
 def test_every_bar_is_traded_and_none_waits_for_its_label(planted: Market) -> None:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from tests.env import toy
-from xrl.account.step import open_account, step
+from xrl.account.orders import market_order
+from xrl.account.step import Bar, open_account, step
 from xrl.backtest.replay import replay_policy, replay_targets
 from xrl.columns import ACTIONS
 from xrl.env.market import stack
@@ -24,7 +25,9 @@ def test_targets_go_through_the_account_step() -> None:
     account = open_account(1.0)
     for t in range(1, 60):
         before = account.equity
-        after = step(account, targets[t - 1], *tensor.prices[t], tensor.funding[t], toy.TERMS)
+        known = tensor.funding[t], tensor.unrest[t - 1], tensor.volume[t - 1]
+        bar = Bar(*tensor.prices[t], *known)
+        after = step(account, market_order(targets[t - 1]), bar, toy.CONTRACT, toy.TERMS)
         account = after.account
         assert replay.net_return[t] == pytest.approx(account.equity / before - 1.0, abs=1e-15)
         assert replay.costs[t] == pytest.approx(after.flows.costs / before, abs=1e-15)
@@ -60,7 +63,7 @@ def test_the_policy_sees_its_own_account() -> None:
 
 def test_a_late_order_fills_one_bar_later() -> None:
     panel = stack([toy.tensor(np.array([0.0, 0.1, 0.05, 0.0]))])
-    free = toy.TERMS._replace(fee=0.0, slippage=0.0)
+    free = toy.TERMS._replace(taker=0.0, slippage=0.0)
     on_time = replay_policy(always(LONG), panel, free).net_return
     late = replay_policy(always(LONG), panel, free, delay_bars=1).net_return
     assert on_time == pytest.approx(np.expm1([0.0, 0.1, 0.05, 0.0]))

@@ -10,8 +10,10 @@ import pytest
 from tests.env import toy
 from xrl import columns as c
 from xrl.backtest import plots, report
+from xrl.backtest.performance import Traded
 from xrl.backtest.portfolio import equity_curve, grid_of
 from xrl.backtest.replay import replay_policy
+from xrl.backtest.trades import round_trips
 from xrl.env.market import stack
 from xrl.evaluation import calibration, metrics
 
@@ -79,17 +81,35 @@ def test_constant_calls_score_a_third_of_their_class(rows: pd.DataFrame) -> None
     assert report.constant_f1(rows, c.BUY) == pytest.approx(2 * share / (1 + share) / 3)
 
 
-def test_trading_counts_actions_and_keeps_an_interval() -> None:
-    tensor = toy.foreseen(24 * 20, 0)
+def test_trading_counts_actions_and_keeps_intervals() -> None:
+    tensor = toy.foreseen(24 * 40, 0)
+    panel, grid = stack([tensor]), grid_of([tensor.timestamp])
     long = c.ACTIONS.index("buy_1x")
-    replay = replay_policy(lambda seen, rows: np.full(len(seen), long), stack([tensor]), toy.TERMS)
-    grid = grid_of([tensor.timestamp])
-    found = report.trading_section(replay, grid, draws=200, seed=0)
+    replay = replay_policy(lambda seen, rows: np.full(len(seen), long), panel, toy.TERMS)
+    trades = round_trips(replay, panel, toy.TERMS, grid, ["TOY0"])
+    found = report.trading_section(Traded(replay, grid, trades, ("TOY0",)), draws=200, seed=0)
     assert found["action_share"]["buy_1x"] == 1.0
     assert sum(found["action_share"].values()) == 1.0
-    assert found["sharpe"]["low"] <= found["sharpe"]["value"] <= found["sharpe"]["high"]
+    for name in ("sharpe", "sortino", "annual_return"):
+        assert found[name]["low"] <= found[name]["value"] <= found[name]["high"]
     equity = equity_curve(replay.net_return, grid)
     assert found["total_return"] == pytest.approx(equity[-1] - 1.0)
+    assert (found["trades"], found["time_long"]) == (1.0, pytest.approx(1.0, abs=0.01))  # held to the end
+    assert trades[c.CONTRIBUTION].sum() == pytest.approx(equity[-1] - 1.0)
+    assert set(found["symbols"]) == {"TOY0"}
+    assert set(found["years"]) == {"2026"}
+
+
+def test_a_baseline_is_compared_with_the_policy_on_the_same_days() -> None:
+    time = np.datetime64("2026-01-01", "ms") + np.arange(24 * 100) * np.timedelta64(1, "h")
+    grid, rng = grid_of([time]), np.random.default_rng(0)
+    ours, theirs = (np.exp(np.cumsum(rng.normal(mean, 0.005, len(time)))) for mean in (0.0005, 0.0))
+    found = report.baseline_figures(theirs, ours, grid, draws=200, seed=0)
+    sharpe = [float(metrics.sharpe(metrics.daily_returns(time, curve))) for curve in (ours, theirs)]
+    assert found["policy_minus"]["value"] == pytest.approx(sharpe[0] - sharpe[1])
+    assert found["policy_minus"]["low"] < found["policy_minus"]["value"] < found["policy_minus"]["high"]
+    assert found["sharpe_interval"]["value"] == pytest.approx(found["sharpe"]) == pytest.approx(sharpe[1])
+    assert report.baseline_figures(ours, ours, grid, draws=200, seed=0)["policy_minus"]["value"] == 0.0
 
 
 def test_folds_without_trading_have_no_sharpe(rows: pd.DataFrame) -> None:

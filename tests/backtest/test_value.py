@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from tests.env import toy
-from xrl.account.step import Terms
 from xrl.backtest import value
 from xrl.backtest.baselines import Court, late, quantile_thresholds, threshold_targets
 from xrl.backtest.portfolio import grid_of
@@ -17,7 +16,7 @@ from xrl.errors import DataError
 PARAMS = load_config(Path(__file__).parents[2] / "params.yaml").backtest.model_copy(
     update={"bootstrap": 200, "random_timing_runs": 20}
 )
-FREE = Terms(0.0, 0.0, toy.TERMS.maintenance, toy.TERMS.liquidation_fee, toy.TERMS.max_leverage)
+FREE = toy.TERMS._replace(taker=0.0, maker=0.0, slippage=0.0)
 
 
 @pytest.fixture(scope="module")

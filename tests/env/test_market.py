@@ -4,7 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.env import toy
 from xrl import columns as c
+from xrl.account.contract import Contract
+from xrl.env.layout import COMPACT
 from xrl.env.market import STATE_COLUMNS, assemble, join, stack
 from xrl.errors import DataError
 from xrl.features.scaling import Scaler
@@ -12,6 +15,10 @@ from xrl.market.candles import horizon_volatility
 
 WINDOW, HORIZON = 5, 4
 SCALER = Scaler(STATE_COLUMNS, (1.0,) * 15, (2.0,) * 15, 5.0)
+
+
+def contract(_: str) -> Contract:
+    return toy.CONTRACT
 
 
 def frames(bars: int = 30, symbols: tuple[str, ...] = ("AAA", "BBB")) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -23,7 +30,7 @@ def frames(bars: int = 30, symbols: tuple[str, ...] = ("AAA", "BBB")) -> tuple[p
         close = 100.0 * np.exp(np.cumsum(rng.normal(0.0, 0.01, bars)))
         funding = np.where(np.arange(bars) % 8 == 0, 1e-4 * (1 + np.arange(bars)), np.nan)
         frame = pd.DataFrame({c.SYMBOL: symbol, c.TIMESTAMP: time, c.CLOSE: close, c.FUNDING_RATE: funding})
-        bar_parts.append(frame.assign(open=close * 0.999, high=close * 1.01, low=close * 0.99))
+        bar_parts.append(frame.assign(open=close * 0.999, high=close * 1.01, low=close * 0.99, volume=7.0))
         values = {name: rng.standard_normal(bars) for name in STATE_COLUMNS}
         feature_parts.append(pd.DataFrame({c.SYMBOL: symbol, c.TIMESTAMP: time, **values}))
     return pd.concat(bar_parts, ignore_index=True), pd.concat(feature_parts, ignore_index=True)
@@ -42,7 +49,7 @@ def blocks_of(keys: pd.DataFrame) -> np.ndarray:
 def test_every_part_is_of_the_same_bar() -> None:
     bars, features = frames()
     keys = keys_of(features, 10)
-    found = assemble(bars, features, keys, blocks_of(keys), SCALER, WINDOW, HORIZON)
+    found = assemble(bars, features, keys, blocks_of(keys), SCALER, WINDOW, HORIZON, contract)
     assert [tensor.symbol for tensor in found] == ["AAA", "BBB"]
     second = found[1]
     own, own_features = bars[bars.symbol == "BBB"], features[features.symbol == "BBB"]
@@ -62,7 +69,7 @@ def test_every_part_is_of_the_same_bar() -> None:
 def test_funding_is_charged_where_settled_and_remembered_after() -> None:
     bars, features = frames()
     keys = keys_of(features, 10)
-    tensor = assemble(bars, features, keys, blocks_of(keys), SCALER, WINDOW, HORIZON)[0]
+    tensor = assemble(bars, features, keys, blocks_of(keys), SCALER, WINDOW, HORIZON, contract)[0]
     assert tensor.funding[:8] == pytest.approx([0.0] * 6 + [0.0017, 0.0])  # settled in bar 16
     assert tensor.funding_last[:8] == pytest.approx([0.0009] * 6 + [0.0017] * 2)  # until then bar 8's
 
@@ -70,7 +77,7 @@ def test_funding_is_charged_where_settled_and_remembered_after() -> None:
 def test_later_bars_change_nothing_before_them() -> None:
     bars, features = frames()
     keys = keys_of(features, 10)
-    whole = assemble(bars, features, keys, blocks_of(keys), SCALER, WINDOW, HORIZON)[0]
+    whole = assemble(bars, features, keys, blocks_of(keys), SCALER, WINDOW, HORIZON, contract)[0]
     end = bars.timestamp.iloc[20]
     early = keys.timestamp < end
     cut = assemble(
@@ -81,8 +88,20 @@ def test_later_bars_change_nothing_before_them() -> None:
         SCALER,
         WINDOW,
         HORIZON,
+        contract,
     )[0]
-    for name in ("prices", "funding", "funding_last", "volatility", "block", "market", "regime"):
+    known = (
+        "prices",
+        "funding",
+        "funding_last",
+        "volatility",
+        "unrest",
+        "volume",
+        "block",
+        "market",
+        "regime",
+    )
+    for name in known:
         assert np.array_equal(getattr(cut, name), getattr(whole, name)[:10])
 
 
@@ -90,7 +109,7 @@ def test_an_unknown_feature_becomes_the_centre() -> None:
     bars, features = frames()
     features.loc[12, "taker_imbalance"] = np.nan
     keys = keys_of(features, 10)
-    tensor = assemble(bars, features, keys, blocks_of(keys), SCALER, WINDOW, HORIZON)[0]
+    tensor = assemble(bars, features, keys, blocks_of(keys), SCALER, WINDOW, HORIZON, contract)[0]
     assert tensor.market[2, c.MARKET_STATE.index("taker_imbalance")] == 0.0
 
 
@@ -100,27 +119,36 @@ def test_a_predicted_bar_without_features_is_named() -> None:
     with pytest.raises(
         DataError, match="AAA: 1 predicted bars are missing from features, first 2026-01-01 12:00"
     ):
-        assemble(bars, features.drop(index=12), keys, blocks_of(keys), SCALER, WINDOW, HORIZON)
+        assemble(
+            bars,
+            features.drop(index=12),
+            keys,
+            blocks_of(keys),
+            SCALER,
+            WINDOW,
+            HORIZON,
+            contract,
+        )
 
 
 def test_predictions_within_the_warm_up_of_volatility_are_refused() -> None:
     bars, features = frames()
     keys = keys_of(features, 3)
     with pytest.raises(DataError, match="AAA: volatility is unknown on 2 predicted bars"):
-        assemble(bars, features, keys, blocks_of(keys), SCALER, WINDOW, HORIZON)
+        assemble(bars, features, keys, blocks_of(keys), SCALER, WINDOW, HORIZON, contract)
 
 
 def test_blocks_of_another_length_are_refused() -> None:
     bars, features = frames()
     keys = keys_of(features, 10)
     with pytest.raises(DataError, match="received 39 != 40"):
-        assemble(bars, features, keys, blocks_of(keys)[1:], SCALER, WINDOW, HORIZON)
+        assemble(bars, features, keys, blocks_of(keys)[1:], SCALER, WINDOW, HORIZON, contract)
 
 
 def test_cutting_and_joining_gives_the_same_tensor() -> None:
     bars, features = frames()
     keys = keys_of(features, 10)
-    whole = assemble(bars, features, keys, blocks_of(keys), SCALER, WINDOW, HORIZON)[0]
+    whole = assemble(bars, features, keys, blocks_of(keys), SCALER, WINDOW, HORIZON, contract)[0]
     middle = np.datetime64("2026-01-01T17", "ms")
     parts = [whole.between(whole.timestamp[0], middle), whole.between(middle, np.datetime64("2027-01-01"))]
     assert [len(part) for part in parts] == [7, 13]
@@ -132,7 +160,7 @@ def test_cutting_and_joining_gives_the_same_tensor() -> None:
 def test_a_stack_knows_where_each_symbol_lies() -> None:
     bars, features = frames()
     keys = keys_of(features, 10)
-    panel = stack(assemble(bars, features, keys, blocks_of(keys), SCALER, WINDOW, HORIZON))
+    panel = stack(assemble(bars, features, keys, blocks_of(keys), SCALER, WINDOW, HORIZON, contract))
     assert (panel.starts.tolist(), panel.ends.tolist()) == ([0, 20], [20, 40])
     assert panel.prices.shape == (40, 4)
 
@@ -140,3 +168,25 @@ def test_a_stack_knows_where_each_symbol_lies() -> None:
 def test_a_symbol_of_one_bar_cannot_be_traded() -> None:
     with pytest.raises(DataError, match="at least 2 bars of every symbol"):
         stack([])
+
+
+def test_the_compact_layout_is_sixteen_columns_in_the_documents_order() -> None:
+    bars, features = frames()
+    named = features[[c.SYMBOL, c.TIMESTAMP]].copy()
+    for at, name in enumerate(COMPACT.features):
+        named[name] = float(at)
+    keys = keys_of(features, 10)
+    odds = np.column_stack([np.full(len(keys), 0.3), np.full(len(keys), 0.8)]).astype(np.float32)
+    scaler = Scaler(COMPACT.features, (0.0,) * 11, (1.0,) * 11, 50.0)
+    said = np.tile([0.3, 0.8, 1.0], (len(keys), 1))
+    tensor = assemble(bars, named, keys, odds, scaler, WINDOW, HORIZON, contract, layout=COMPACT, hints=said)[
+        0
+    ]
+    panel = stack([tensor])
+    assert panel.seen.shape[1] == 16
+    assert panel.seen[0, :9].tolist() == list(range(9))
+    assert panel.seen[0, 14:].tolist() == [9.0, 10.0]
+    assert (panel.seen[:, 9:11] == np.float32([0.3, 0.8])).all()
+    assert (panel.seen[:, 11:14] == 0.0).all()  # the account's, filled in by the environment
+    assert panel.hints[0].tolist() == [0.3, 0.8, 1.0]
+    assert panel.account.tolist() == [0, 3, 4]

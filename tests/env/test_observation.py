@@ -7,15 +7,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.env.toy import TERMS
-from xrl.account.step import Account, open_account, step
+from tests.env.toy import CONTRACT, TERMS
+from xrl.account.orders import market_order
+from xrl.account.step import Account, Bar, margined, open_account, step
 from xrl.columns import ACCOUNT_STATE, MARKET_STATE, REGIME_STATE
 from xrl.env.observation import account_features, observation, observation_width
 from xrl.errors import DataError
 
 
 def named(account: Account, close: float, volatility: float = 0.02, rate: float = 0.0) -> dict[str, float]:
-    return dict(zip(ACCOUNT_STATE, account_features(account, close, volatility, rate, TERMS).tolist()))
+    return dict(zip(ACCOUNT_STATE, account_features(account, close, volatility, rate, 2.0).tolist()))
+
+
+def state(*fields: float) -> Account:
+    """An account without orders, with the liquidation price that follows from the rest."""
+    return margined(Account(*fields, 0.0, 0.0, 0.0), CONTRACT)
 
 
 def test_full_width_is_537() -> None:
@@ -52,7 +58,7 @@ def test_a_fresh_account_is_flat_and_far_from_liquidation() -> None:
 
 def test_a_losing_long_of_twice_its_equity() -> None:
     # 20 coins at 100, wallet 1000, now at 96: equity 920; liquidated at 1000 / 19.9 = 50.2513
-    account = Account(1000.0, 20.0, 100.0, 2.0, 920.0, 1000.0, held=9.0, idle=8.0, last_trade=-0.03)
+    account = state(1000.0, 20.0, 100.0, 2.0, 920.0, 1000.0, 9.0, 8.0, -0.03)
     found = named(account, 96.0, volatility=0.02, rate=0.0002)
     assert found["exposure"] == 1.0  # 1920 / 920 is above 2x
     assert (found["is_long"], found["is_short"]) == (1.0, 0.0)
@@ -66,7 +72,7 @@ def test_a_losing_long_of_twice_its_equity() -> None:
 
 
 def test_a_short_gains_when_the_price_falls_and_earns_positive_funding() -> None:
-    account = Account(1000.0, -5.0, 100.0, -0.5, 1050.0, 1050.0, 3.0, 3.0, 0.0)
+    account = state(1000.0, -5.0, 100.0, -0.5, 1050.0, 1050.0, 3.0, 3.0, 0.0)
     found = named(account, 90.0, volatility=0.1, rate=0.0003)
     assert found["exposure"] == pytest.approx(-450.0 / 1050.0 / 2.0)
     assert found["unrealised"] == pytest.approx(math.log(100.0 / 90.0) / 0.1)
@@ -74,7 +80,7 @@ def test_a_short_gains_when_the_price_falls_and_earns_positive_funding() -> None
 
 
 def test_liquidation_distance_counts_tens_of_volatilities() -> None:
-    account = Account(1000.0, 20.0, 100.0, 2.0, 1000.0, 1000.0, 1.0, 0.0, 0.0)
+    account = state(1000.0, 20.0, 100.0, 2.0, 1000.0, 1000.0, 1.0, 0.0, 0.0)
     found = named(account, 100.0, volatility=0.1)
     assert found["liquidation_distance"] == pytest.approx(math.log(100.0 / 50.25125628) / 0.1 / 10.0)
 
@@ -94,7 +100,8 @@ def test_every_feature_keeps_its_bounds(
     for target, move in bars:
         open_, close = close, close * math.exp(move)
         prices = (open_, max(open_, close), min(open_, close), close)
-        account = step(account, target, *prices, rate, TERMS).account
+        bar = Bar(*prices, rate, 0.01, 1e6)
+        account = step(account, market_order(target), bar, CONTRACT, TERMS).account
         found = named(account, close, volatility, rate)
         assert all(math.isfinite(value) for value in found.values())
         assert -1.0 <= found["exposure"] <= 1.0
@@ -107,6 +114,6 @@ def test_every_feature_keeps_its_bounds(
 
 
 def test_prices_and_amounts_cancel() -> None:
-    small = Account(1.0, 0.01, 100.0, 1.0, 1.05, 1.1, 4.0, 4.0, 0.01)
-    large = Account(1e6, 0.1, 1e7, 1.0, 1.05e6, 1.1e6, 4.0, 4.0, 0.01)
+    small = state(1.0, 0.01, 100.0, 1.0, 1.05, 1.1, 4.0, 4.0, 0.01)
+    large = state(1e6, 0.1, 1e7, 1.0, 1.05e6, 1.1e6, 4.0, 4.0, 0.01)
     assert named(small, 105.0) == pytest.approx(named(large, 1.05e7))

@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+from gymnasium.utils.env_checker import check_env as gymnasium_check
 from stable_baselines3.common.env_checker import check_env
 
 from tests.env import toy
 from xrl.columns import ACTIONS
+from xrl.env.play import Play
+from xrl.env.reward import reward_of
 from xrl.env.trading_env import TradingEnv
 
 BUY, HOLD = ACTIONS.index("buy_1x"), ACTIONS.index("hold")
@@ -51,3 +54,23 @@ def test_the_same_seed_starts_at_the_same_bar() -> None:
     first, _ = env.reset(seed=5)
     second, _ = env.reset(seed=5)
     assert np.array_equal(first, second)
+
+
+@pytest.mark.parametrize("continuous", [False, True])
+@pytest.mark.parametrize("compact", [False, True])
+@pytest.mark.filterwarnings("ignore:.*For Box action spaces, we recommend.*")  # exposure reaches from -2 to 2
+def test_gymnasium_accepts_it(compact: bool, continuous: bool) -> None:
+    tensors = [toy.compact(50, 0)] if compact else [toy.foreseen(50, 0), toy.foreseen(60, 1)]
+    play = Play(reward_of("pattern", 5), continuous, shortest_bars=4)
+    gymnasium_check(TradingEnv(tensors, toy.TERMS, 20, play=play), skip_render_check=True)
+
+
+def test_a_continuous_action_too_small_to_pay_for_keeps_what_stands() -> None:
+    play = Play(reward_of("growth", 20), is_continuous=True, smallest_change=0.2)
+    env = TradingEnv([toy.tensor(np.zeros(9))], toy.TERMS, 8, play=play)
+    env.reset(options={"start": 0})
+    targets = []
+    for wanted in (1.0, 1.1, -9.0, 0.1):
+        env.step(np.array([wanted], np.float32))
+        targets.append(env.account.target)
+    assert targets == [1.0, 1.0, -2.0, 0.0]

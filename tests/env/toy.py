@@ -1,12 +1,27 @@
 """Small markets whose best play is known."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
-from xrl.account.step import Terms
+from xrl.account.contract import Contract
+from xrl.account.costs import Terms
+from xrl.account.tiers import tiers_of
+from xrl.env.layout import COMPACT
 from xrl.env.market import MarketTensor
 
-TERMS = Terms(fee=0.0005, slippage=0.0002, maintenance=0.005, liquidation_fee=0.005, max_leverage=2.0)
+TERMS = Terms(
+    taker=0.0005,
+    maker=0.0002,
+    slippage=0.0002,
+    slippage_volatility=0.0,
+    slippage_size=0.0,
+    liquidation_fee=0.005,
+    max_leverage=2.0,
+    capital=1.0,
+)
+CONTRACT = Contract(step_size=0.0, min_notional=0.0, tiers=tiers_of([(0, 0.005)]))
 
 
 def tensor(
@@ -32,6 +47,9 @@ def tensor(
         funding=rate,
         funding_last=rate,
         volatility=np.full(bars, volatility),
+        unrest=np.full(bars, volatility / np.sqrt(20)),
+        volume=np.full(bars, 1e6),
+        contract=CONTRACT,
         block=block,
         market=rng.standard_normal((bars, 10)).astype(np.float32),
         regime=rng.standard_normal((bars, 5)).astype(np.float32),
@@ -46,3 +64,17 @@ def foreseen(bars: int, seed: int, size: float = 0.01, shuffled: bool = False) -
     if shuffled:
         hint = rng.permutation(hint)
     return tensor(returns, hint, symbol=f"TOY{seed}", volatility=size)
+
+
+def compact(bars: int, seed: int) -> MarketTensor:
+    """Random moves under the compact layout."""
+    rng = np.random.default_rng(seed)
+    own = tensor(rng.normal(0.0, 0.01, bars), symbol=f"C{seed}")
+    market, regime = rng.standard_normal((bars, 11)), rng.standard_normal((bars, 2))
+    return replace(
+        own,
+        block=own.block[:, :0],
+        market=market.astype(np.float32),
+        regime=regime.astype(np.float32),
+        layout=COMPACT,
+    )

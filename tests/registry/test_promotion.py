@@ -191,7 +191,7 @@ def test_a_bundle_sealed_around_nonsense_is_refused_not_a_crash(store: Store, tm
         "params.yaml": b"{a: [",
         "golden.json": b'{"tolerance": 1e-4, "pairs": [{}]}',
         "features.json": b"{}",
-        "account.json": b'{"fee_bps": "many"}',
+        "account.json": b'{"taker_fee_bps": "many"}',
     }
     for number, (name, content) in enumerate(spoiled.items()):
         folder = write_bundle(tmp_path / str(number), {**tiny.files(), name: content})

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from xrl.paths import Paths
-from xrl.registry.registration import _curves
+from xrl.registry.registration import _artifacts, _curves
 
 
 def test_every_networks_epochs_become_curves(tmp_path):
@@ -25,6 +25,16 @@ def test_every_networks_epochs_become_curves(tmp_path):
         "training/1-pattern/0-3/train_loss": {1: 3.9, 2: 3.8},
         "training/1-pattern/0-4/train_loss": {1: 4.9, 2: 4.8},
     }
+
+
+def test_the_backtests_page_and_round_trips_go_with_the_run(tmp_path):
+    paths = Paths(tmp_path)
+    assert set(_artifacts(paths)) == {"bundle"}
+    for path in (paths.report_page, paths.trades_csv):
+        path.parent.mkdir(parents=True)
+        path.write_text("")
+    assert _artifacts(paths)["backtest"] == paths.report_page
+    assert _artifacts(paths)["trades"] == paths.trades_csv
 
 
 def test_a_run_without_networks_has_none(tmp_path):

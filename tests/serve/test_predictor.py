@@ -224,7 +224,7 @@ def test_an_expectation_that_is_unknown_or_absent_proves_nothing(
 
 
 @pytest.mark.parametrize("name", ["features.json", "labels.json", "account.json", "lineage.json"])
-@pytest.mark.parametrize("content", [b"{}", b"[]", b"{", b'{"params": {"fee_bps": "many"}}'])
+@pytest.mark.parametrize("content", [b"{}", b"[]", b"{", b'{"params": {"taker_fee_bps": "many"}}'])
 def test_a_file_of_another_shape_is_a_bundle_error(
     tmp_path: Path, tiny_files: dict[str, bytes], name: str, content: bytes
 ) -> None:

@@ -40,7 +40,7 @@ def test_a_malformed_bundle_is_fetched_once_and_its_fault_outlives_others(tmp_pa
     reloader = Reloader(lambda: shelf, NAME, 0.5)
     shelf.put("1", tiny.files())
     reloader.poll()
-    shelf.put("2", {**tiny.files(), "account.json": b'{"fee_bps": "many"}'})
+    shelf.put("2", {**tiny.files(), "account.json": b'{"taker_fee_bps": "many"}'})
     reloader.poll()
     fault = reloader.failure
     assert fault is not None

@@ -17,7 +17,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from tests.registry.evidence import metrics, track
 from xrl import columns
-from xrl.account.step import Account, terms_of
+from xrl.account.contract import contract_of
+from xrl.account.step import Account, margined
 from xrl.config import Config, FeatureParams, load_config
 from xrl.env.observation import account_features, observation, observation_width
 from xrl.features import context as among
@@ -253,11 +254,15 @@ class _World:
             held=float(state.get("bars_held", 0)),
             idle=float(state.get("bars_since_trade", 0)),
             last_trade=state.get("last_trade_return", 0.0),
+            liquidation=0.0,
+            stop=0.0,
+            take_profit=0.0,
         )
+        account = margined(account, contract_of(symbol, CONFIG.backtest))
         labels = CONFIG.labels
         sigma = horizon_volatility(close, labels.volatility_window, labels.horizon_bars)[end]
         rates = [rate for rate in self.history[symbol]["funding_rate"][: end + 1] if rate is not None]
-        return account_features(account, price, sigma, rates[-1], terms_of(CONFIG.backtest))
+        return account_features(account, price, sigma, rates[-1], CONFIG.backtest.max_leverage)
 
 
 def context(

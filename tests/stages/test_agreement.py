@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.env import toy
 from tests.registry.evidence import metrics
 from tests.serve import tiny
 from xrl import columns as c
-from xrl.account.step import terms_of
+from xrl.account.costs import terms_of
 from xrl.config import load_config
 from xrl.env.market import STATE_COLUMNS, MarketTensor
 from xrl.env.observation import observation_width
@@ -39,6 +40,9 @@ def tensors() -> list[MarketTensor]:
                 funding=np.zeros(BARS),
                 funding_last=np.zeros(BARS),
                 volatility=np.full(BARS, 0.01),
+                unrest=np.full(BARS, 0.002),
+                volume=np.full(BARS, 1e8),
+                contract=toy.CONTRACT,
                 block=np.stack([signal, np.ones(BARS)], axis=1).astype(np.float32),
                 market=np.zeros((BARS, market), dtype=np.float32),
                 regime=np.zeros((BARS, regime), dtype=np.float32),

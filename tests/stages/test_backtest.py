@@ -10,7 +10,7 @@ import pytest
 
 from tests.stages import predicted
 from xrl import columns as c
-from xrl.account.step import terms_of
+from xrl.account.costs import terms_of
 from xrl.backtest import ceiling
 from xrl.backtest.baselines import Court
 from xrl.backtest.portfolio import grid_of
@@ -53,10 +53,18 @@ def test_figures_have_the_names_the_gate_reads(found: dict[str, Any]) -> None:
     ):  # fmt: skip
         assert np.isfinite(found["prediction"][name])
     for name in (
-        "sharpe_costs_x0", "sharpe_costs_x2", "sharpe_delay_1", "max_drawdown", "liquidations", "turnover",
-        "total_return", "fee_share", "funding_share", "sharpe_all_buy", "sharpe_all_sell",
+        "sharpe_costs_x0", "sharpe_costs_x2", "sharpe_delay_1", "sharpe_funding_off", "max_drawdown",
+        "liquidations", "turnover", "total_return", "fee_share", "funding_share", "sharpe_all_buy",
+        "sharpe_all_sell", "calmar", "annual_volatility", "longest_drawdown_days", "exposure", "trades",
+        "time_in_market", "mean_trade", "bars_held",
     ):  # fmt: skip
         assert np.isfinite(found["trading"][name])
+    for name in ("sharpe", "sortino", "annual_return", "win_rate", "profit_factor"):
+        assert set(found["trading"][name]) == {"value", "low", "high"}
+    assert set(found["trading"]["years"]) == {"2025"}
+    assert set(found["trading"]["symbols"]) == {"BTCUSDT", "SOLUSDT"}
+    for own in (*found["trading"]["years"].values(), *found["trading"]["symbols"].values()):
+        assert {"sharpe", "sortino", "calmar", "max_drawdown", "turnover", "trades", "win_rate"} <= set(own)
     assert set(found["trading"]["sharpe_year"]) == {"2025"}
     assert set(found["trading"]["action_share"]) == set(c.ACTIONS)
     assert set(found["baselines"]) == {
@@ -64,6 +72,9 @@ def test_figures_have_the_names_the_gate_reads(found: dict[str, Any]) -> None:
         "lightgbm", "volatility_only",
     }  # fmt: skip
     assert set(found["baselines"]["random_timing"]) == {"median", "p95"}
+    for name in ("flat", "buy_and_hold", "always_short", "committee_threshold", "logistic", "lightgbm"):
+        assert set(found["baselines"][name]["sharpe_interval"]) == {"value", "low", "high"}
+        assert set(found["baselines"][name]["policy_minus"]) == {"value", "low", "high", "p"}
     assert found["folds"]["0"]["sharpe"] is None
     assert np.isfinite(found["folds"]["2"]["sharpe"])
 
@@ -88,7 +99,9 @@ def test_the_ceiling_is_rebalanced_monthly_over_the_same_bars_as_every_strategy(
     walked: Any, found: dict[str, Any], track: pd.DataFrame
 ) -> None:
     laid, _ = folds.load(walked.paths.folds)
-    trial = read_trial(walked.paths, read_policy_inputs(walked.paths, walked.config.labels), laid)
+    trial = read_trial(
+        walked.paths, read_policy_inputs(walked.paths, walked.config.labels, walked.config.backtest), laid
+    )
     panel, terms = stack(trial.tensors), terms_of(walked.config.backtest)
     world = walked.config.market.world_seed, walked.config.labels.horizon_bars
     targets = ceiling.targets(track[[c.SYMBOL, c.TIMESTAMP]], panel, terms, *world)
@@ -111,7 +124,7 @@ def test_the_track_holds_the_folds_that_have_a_policy(walked: Any, track: pd.Dat
     assert list(track) == [
         c.SYMBOL, c.TIMESTAMP, c.FOLD,
         *c.probability_columns("committee"), *c.probability_columns("lightgbm"),
-        c.LABEL, c.FORWARD_RETURN, "action", "exposure", "net_return",
+        c.LABEL, c.FORWARD_RETURN, "action", "exposure", "net_return", "costs", "funding", "insurance",
     ]  # fmt: skip
     assert sorted(track[c.FOLD].unique()) == [1, 2]
     assert track[c.TIMESTAMP].min() == laid[1].test_start
@@ -132,6 +145,30 @@ def test_the_gate_finds_the_reported_sharpe_in_the_track(found: dict[str, Any], 
     assert float(metrics.sharpe(daily)) == pytest.approx(found["trading"]["sharpe"]["value"], rel=1e-6)
 
 
+def test_round_trips_add_up_to_the_equity(walked: Any, found: dict[str, Any]) -> None:
+    trades = pd.read_parquet(walked.paths.trades)
+    assert list(trades) == list(c.TRADE)
+    assert len(trades) == found["trading"]["trades"] > 0
+    assert trades[c.CONTRIBUTION].sum() == pytest.approx(found["trading"]["total_return"], abs=1e-9)
+    for symbol, own in found["trading"]["symbols"].items():
+        gained = trades.loc[trades[c.SYMBOL] == symbol, c.PNL].sum()
+        opened = walked.config.backtest.account_usdt
+        assert gained == pytest.approx(opened * own["total_return"], abs=0.005)  # to the cent
+
+
+def test_round_trips_stand_in_a_file_that_people_open(walked: Any) -> None:
+    whole, shown = pd.read_parquet(walked.paths.trades), pd.read_csv(walked.paths.trades_csv)
+    assert list(shown) == list(whole)
+    assert shown[c.EXIT_REASON].tolist() == whole[c.EXIT_REASON].tolist()
+    assert shown[c.PNL].to_numpy() == pytest.approx(whole[c.PNL].to_numpy(), rel=1e-7)
+    assert (pd.to_datetime(shown[c.ENTRY_TIME]) == whole[c.ENTRY_TIME]).all()
+
+
+def test_without_funding_nobody_pays_it(walked: Any, found: dict[str, Any], track: pd.DataFrame) -> None:
+    assert (track["funding"] != 0.0).any()
+    assert found["trading"]["sharpe_funding_off"] != found["trading"]["sharpe"]["value"]
+
+
 def test_returns_hold_one_equity_curve_per_strategy(walked: Any, found: dict[str, Any]) -> None:
     returns = pd.read_parquet(walked.paths.returns)
     assert str(returns[c.TIMESTAMP].dtype) == c.TIME_DTYPE
@@ -141,7 +178,7 @@ def test_returns_hold_one_equity_curve_per_strategy(walked: Any, found: dict[str
 
 def test_a_rivals_threshold_does_not_depend_on_the_embargo(walked: Any) -> None:
     laid, _ = folds.load(walked.paths.folds)
-    inputs = read_policy_inputs(walked.paths, walked.config.labels)
+    inputs = read_policy_inputs(walked.paths, walked.config.labels, walked.config.backtest)
     rows, trial = inputs.predictions, read_trial(walked.paths, inputs, laid)
     grid = grid_of([tensor.timestamp for tensor in trial.tensors])
     court = Court(stack(trial.tensors), grid, terms_of(walked.config.backtest))
@@ -173,9 +210,10 @@ def test_plots_are_tables_and_pictures(walked: Any, track: pd.DataFrame) -> None
 
 
 def test_the_same_inputs_give_the_same_files(walked: Any) -> None:
-    before = {path.name: path.read_bytes() for path in (walked.paths.metrics, walked.paths.track)}
+    written = (walked.paths.metrics, walked.paths.track, walked.paths.trades, walked.paths.trades_csv)
+    before = {path.name: path.read_bytes() for path in written}
     backtest.run(*walked)
-    assert before == {path.name: path.read_bytes() for path in (walked.paths.metrics, walked.paths.track)}
+    assert before == {path.name: path.read_bytes() for path in written}
 
 
 def test_where_nothing_is_foreseen_nothing_is_earned(walked: Any, tmp_path: Path) -> None:

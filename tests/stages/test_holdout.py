@@ -126,7 +126,8 @@ def learned(config: Config, paths: Paths) -> Learned:
             scalers.append(scaler.to_json())
             rows.append(signature(source.labels, taken))
             inputs += [scaled.x[taken], scaled.label[taken]]
-    policy = PolicyInputs(pd.DataFrame(), table, pd.DataFrame(), np.empty(0, np.float32), config.labels)
+    nothing = pd.DataFrame(), np.empty(0, np.float32)
+    policy = PolicyInputs(pd.DataFrame(), table, *nothing, config.labels, config.backtest)
     scalers += [policy.scaler(span.train_end).to_json() for span in (*laid[1:], refit)]
     files = [path.read_bytes() for path in (paths.feature_spec, paths.folds, paths.label_report)]
     early = table[c.TIMESTAMP] < HELD

@@ -69,11 +69,12 @@ def test_the_bundle_is_written_anew_when_the_code_behind_its_hash_changes() -> N
 def test_all_code_that_a_stage_stands_on_is_in_the_hash_and_no_other() -> None:
     """By a search of its own (`tests/test_dvc_yaml.py`). Values of config.py are in the recipe."""
     assert "xrl/config.py" in DECLARATIONS
-    assert set(lineage._STAGES) == set(STAGES)
+    deciding = set(STAGES) - {"report"}  # draws what others decided
+    assert set(lineage._STAGES) == deciding
     hashed = {file.relative_to(ROOT).as_posix() for file in lineage.source_files(PACKAGE).values()}
     used = {
         file.relative_to(ROOT).as_posix()
-        for stage in STAGES
+        for stage in deciding
         for file in closure(ROOT / "xrl" / "stages" / f"{stage}.py")
         if decides(file)
     }

@@ -38,7 +38,7 @@ def test_each_fold_but_the_first_has_a_policy_a_scaler_and_a_report(trained: Any
 
 def test_scalers_know_only_bars_before_their_fold(trained: Any) -> None:
     laid, _ = folds.load(trained.paths.folds)
-    inputs = read_policy_inputs(trained.paths, trained.config.labels)
+    inputs = read_policy_inputs(trained.paths, trained.config.labels, trained.config.backtest)
     early = inputs.features[inputs.features[c.TIMESTAMP] < laid[1].train_end]
     stored = Scaler.from_json(trained.paths.fold_policy_scaler(1).read_text())
     column = early[STATE_COLUMNS[0]].dropna().to_numpy(np.float64)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xrl.account.compiled import njit
-from xrl.account.step import Terms
+from xrl.account.costs import Terms
 from xrl.backtest.portfolio import Grid, equity_curve, sharpe_of
 from xrl.backtest.replay import replay_targets
 from xrl.env.market import Panel

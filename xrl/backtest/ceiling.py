@@ -17,7 +17,7 @@ from scipy.special import ndtr
 
 from xrl import columns as c
 from xrl.account.compiled import njit
-from xrl.account.step import Terms
+from xrl.account.costs import Terms
 from xrl.env.market import Panel
 from xrl.errors import DataError
 from xrl.evaluation import metrics
@@ -71,7 +71,7 @@ def targets(keys: pd.DataFrame, panel: Panel, terms: Terms, seed: int, horizon_b
             f"the ceiling needs the symbol and time of each of {len(panel.prices)} traded bars; received "
             f"{len(keys)}. Run `dvc repro` so that all stages see the same snapshot."
         )
-    round_trip = 2.0 * (terms.fee + terms.slippage)
+    round_trip = 2.0 * (terms.taker + terms.slippage)
     edge = _oracle(keys, seed, horizon_bars).expected_return / round_trip
     held = [_with_hysteresis(edge[start:end]) for start, end in zip(panel.starts, panel.ends)]
     return np.concatenate(held)

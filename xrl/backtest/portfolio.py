@@ -45,16 +45,30 @@ def equity_curve(net_return: NDArray[np.float64], grid: Grid) -> NDArray[np.floa
     Returns:
         (bars,)
     """
-    symbols = int(grid.column.max()) + 1
-    wide = np.zeros((len(grid.timestamp), symbols))
+    return np.asarray(_accounts(net_return, grid)[1:].mean(axis=1))
+
+
+def money_before(net_return: NDArray[np.float64], grid: Grid) -> NDArray[np.float64]:
+    """The portfolio's money in each row's sub-account before its bar; all of it is 1 at the start.
+
+    So `net_return * money_before` is what a row adds to the portfolio's equity. Arguments as above; (rows,)
+    """
+    after = _accounts(net_return, grid)
+    shared = after[:-1].mean(axis=1, keepdims=True)
+    turned = np.append(False, np.diff(grid.month) != 0)
+    before = np.where(turned[:, None], shared, after[:-1]) / after.shape[1]
+    return np.asarray(before[grid.row, grid.column])
+
+
+def _accounts(net_return: NDArray[np.float64], grid: Grid) -> NDArray[np.float64]:
+    """Every sub-account at the start, where it is 1, and after each bar; (1 + bars, symbols)."""
+    wide = np.zeros((len(grid.timestamp), int(grid.column.max()) + 1))
     wide[grid.row, grid.column] = net_return
-    equity = np.empty(len(wide))
-    level = 1.0
+    accounts = np.ones((len(wide) + 1, wide.shape[1]))
     turns = np.flatnonzero(np.diff(grid.month)) + 1
     for month in np.split(np.arange(len(wide)), turns):
-        equity[month] = level * np.cumprod(1.0 + wide[month], axis=0).mean(axis=1)
-        level = float(equity[month[-1]])
-    return equity
+        accounts[month + 1] = accounts[month[0]].mean() * np.cumprod(1.0 + wide[month], axis=0)
+    return accounts
 
 
 def sharpe_of(equity: NDArray[np.float64], timestamp: NDArray[np.datetime64]) -> float:

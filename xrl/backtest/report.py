@@ -14,7 +14,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from xrl import columns
-from xrl.backtest import portfolio
+from xrl.backtest import performance, portfolio
+from xrl.backtest.performance import Traded
 from xrl.backtest.portfolio import Grid
 from xrl.backtest.replay import Replay
 from xrl.evaluation import calibration, metrics, significance, summary
@@ -77,27 +78,54 @@ def _span(timestamp: NDArray[np.datetime64]) -> dict[str, str]:
     }
 
 
-def trading_section(replay: Replay, grid: Grid, draws: int, seed: int) -> dict[str, Any]:
+def trading_section(traded: Traded, draws: int, seed: int) -> dict[str, Any]:
     """Section `trading` of the policy's base case; stress figures are added by the caller."""
+    replay, grid = traded.replay, traded.grid
     equity = portfolio.equity_curve(replay.net_return, grid)
     daily = metrics.daily_returns(grid.timestamp, equity)
     taken = np.bincount(replay.action[replay.action >= 0], minlength=len(columns.ACTIONS))
+    return {
+        **performance.equity_figures(grid.timestamp, equity),
+        **performance.exposure_figures(replay),
+        **performance.trade_figures(traded.trades),
+        **performance.intervals(daily, draws, seed),
+        **performance.trade_intervals(traded.trades, draws, seed),
+        **judged_figures(replay, grid, draws, seed),
+        "years": performance.year_section(traded),
+        "symbols": performance.symbol_section(traded),
+        "action_share": dict(zip(columns.ACTIONS, (taken / max(taken.sum(), 1)).tolist())),
+    }
+
+
+def judged_figures(replay: Replay, grid: Grid, draws: int, seed: int) -> dict[str, Any]:
+    """What the gate reads of a replay without stress."""
+    equity = portfolio.equity_curve(replay.net_return, grid)
+    daily = metrics.daily_returns(grid.timestamp, equity)
     return {
         "sharpe": significance.sharpe_interval(daily, draws, seed)._asdict(),
         "sharpe_year": portfolio.sharpe_by_year(equity, grid.timestamp),
         "max_drawdown": metrics.max_drawdown(equity),
         "total_return": metrics.total_return(equity),
         **portfolio.flow_figures(replay, grid),
-        "action_share": dict(zip(columns.ACTIONS, (taken / max(taken.sum(), 1)).tolist())),
     }
 
 
-def strategy_figures(equity: Array, grid: Grid) -> dict[str, float]:
-    """Sharpe ratio, total return and drawdown of one equity curve."""
+def baseline_figures(equity: Array, ours: Array, grid: Grid, draws: int, seed: int) -> dict[str, Any]:
+    """Figures of a baseline's equity curve, its Sharpe interval, and a paired test of the policy's Sharpe
+    ratio less its own.
+
+    Args:
+        equity, ours: of the baseline and of the policy. (bars,)
+        grid: of both.
+        draws, seed: of the bootstrap.
+    """
+    theirs, policys = (metrics.daily_returns(grid.timestamp, curve) for curve in (equity, ours))
+    drawn = significance.sharpe_differences(policys, theirs, draws, seed)
+    difference = float(metrics.sharpe(policys) - metrics.sharpe(theirs))
     return {
-        "sharpe": portfolio.sharpe_of(equity, grid.timestamp),
-        "total_return": metrics.total_return(equity),
-        "max_drawdown": metrics.max_drawdown(equity),
+        **performance.equity_figures(grid.timestamp, equity),
+        "sharpe_interval": significance.sharpe_interval(theirs, draws, seed)._asdict(),
+        "policy_minus": significance.of_draws(difference, drawn)._asdict(),
     }
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from xrl.account.step import Terms
+from xrl.account.costs import Terms
 from xrl.backtest import baselines, portfolio
 from xrl.backtest.baselines import Court
 from xrl.backtest.replay import replay_targets

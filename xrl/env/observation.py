@@ -9,9 +9,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from xrl.account.compiled import njit
-from xrl.account.margin import liquidation_price
-from xrl.account.step import Account, Terms
+from xrl.account.compiled import inlined, njit
+from xrl.account.step import Account
 from xrl.columns import ACCOUNT_STATE, MARKET_STATE, REGIME_STATE
 from xrl.errors import DataError
 
@@ -34,7 +33,11 @@ def observation_width(block_width: int) -> int:
 
 @njit
 def account_features(
-    account: Account, close: float, volatility: float, funding_rate_last: float, terms: Terms
+    account: Account,
+    close: float,
+    volatility: float,
+    funding_rate_last: float,
+    max_leverage: float,
 ) -> NDArray[np.float64]:
     """The account as the policy sees it, in the order and units of `columns.ACCOUNT_STATE`.
 
@@ -43,30 +46,30 @@ def account_features(
         close: last close, quote currency.
         volatility: standard deviation of the 20-bar log return as known at that close.
         funding_rate_last: last settled rate, fraction of notional.
-        terms: maintenance margin and largest leverage of the account.
+        max_leverage: largest target exposure.
 
     Returns:
         (10,) float64.
     """
     out = np.zeros(ACCOUNT_WIDTH)
-    write_account_features(out, account, close, volatility, funding_rate_last, terms)
+    write_account_features(out, account, close, volatility, funding_rate_last, max_leverage)
     return out
 
 
-@njit
+@inlined
 def write_account_features(
     out: NDArray[np.float64],
     account: Account,
     close: float,
     volatility: float,
     funding_rate_last: float,
-    terms: Terms,
+    max_leverage: float,
 ) -> None:
     """`account_features` into `out`, (10,) of any float dtype."""
     sigma = max(volatility, VOLATILITY_FLOOR)
     side = np.sign(account.quantity)
     equity = max(account.equity, 1e-12)
-    out[0] = _clip(account.quantity * close / equity / terms.max_leverage, -1.0, 1.0)
+    out[0] = _clip(account.quantity * close / equity / max_leverage, -1.0, 1.0)
     out[1] = 1.0 if side > 0.0 else 0.0
     out[2] = 1.0 if side < 0.0 else 0.0
     out[3] = 0.0
@@ -79,9 +82,9 @@ def write_account_features(
     if side != 0.0:
         gain = side * math.log(close / account.entry) / sigma
         out[3] = _clip(gain, -MAX_VOLATILITIES, MAX_VOLATILITIES)
-        bound = liquidation_price(account.quantity, account.entry, account.wallet, terms.maintenance)
-        if bound > 0.0:
-            out[7] = min(abs(math.log(bound / close)) / sigma / LIQUIDATION_VOLATILITIES, 1.0)
+        if account.liquidation > 0.0:
+            away = abs(math.log(account.liquidation / close))
+            out[7] = min(away / sigma / LIQUIDATION_VOLATILITIES, 1.0)
 
 
 @njit
@@ -141,6 +144,6 @@ def observation(
     return out
 
 
-@njit
+@inlined
 def _clip(x: float, low: float, high: float) -> float:
     return min(max(x, low), high)

@@ -179,6 +179,45 @@ def sharpe(daily: Array) -> Array:
     return np.asarray(np.where(flat, 0.0, mean / np.where(flat, 1.0, deviation)) * DAYS_PER_YEAR**0.5)
 
 
+def sortino(daily: Array) -> Array:
+    """`mean / downside * sqrt(365)`, `downside^2 = mean(min(r, 0)^2)` over all days; last axis is days.
+
+    Infinite where no day lost and some won, 0 where equity does not move. Source: Sortino & van der Meer
+    (1991), target return 0.
+    """
+    if not daily.shape[-1]:
+        return np.zeros(daily.shape[:-1])
+    downside = np.sqrt((np.minimum(daily, 0.0) ** 2).mean(axis=-1))
+    mean = daily.mean(axis=-1)
+    none = downside <= 1e-12
+    ratio = mean / np.where(none, 1.0, downside) * DAYS_PER_YEAR**0.5
+    return np.asarray(np.where(none, np.where(mean > 1e-12, np.inf, 0.0), ratio))
+
+
+def annual_return(daily: Array) -> Array:
+    """What a year brings at the same compound growth a day, less one; -1 after a total loss; last axis is
+    days."""
+    if not daily.shape[-1]:
+        return np.zeros(daily.shape[:-1])
+    growth = np.log1p(np.maximum(daily, -1.0 + 1e-15)).mean(axis=-1)
+    return np.asarray(np.expm1(growth * DAYS_PER_YEAR))
+
+
+def annual_volatility(daily: Array) -> Array:
+    """Standard deviation of daily returns (sample) times sqrt(365); last axis is days."""
+    if daily.shape[-1] < 2:
+        return np.zeros(daily.shape[:-1])
+    return np.asarray(daily.std(axis=-1, ddof=1) * DAYS_PER_YEAR**0.5)
+
+
+def longest_drawdown_days(daily: Array) -> int:
+    """Most days in a row that ended below an earlier day's equity."""
+    equity = np.cumprod(np.append(1.0, 1.0 + daily))
+    below = equity < np.maximum.accumulate(equity)
+    ends = np.flatnonzero(~below)
+    return int(np.diff(np.append(ends, len(below))).max() - 1)
+
+
 def max_drawdown(equity: Array) -> float:
     """Largest fall from a peak, as a share of the peak, 0..1."""
     if not len(equity):

@@ -18,7 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xrl.account.compiled import njit
-from xrl.account.step import Terms, open_account, step
+from xrl.account.costs import Terms
+from xrl.account.orders import market_order
+from xrl.account.step import open_account
+from xrl.env import kernel
 from xrl.env.market import MarketTensor, Panel, stack
 
 #: Share of each symbol's training bars that the trial regression is fitted on; the rest chooses the
@@ -31,6 +34,8 @@ PENALTIES = (0.03, 0.3, 3.0)
 #: The chosen threshold must earn this many standard errors of its daily growth.
 MIN_T_STATISTIC = 1.0
 _BARS_PER_DAY = 24
+#: An account below this share of its capital starts anew.
+_RUINED = 1e-6
 
 
 class Choice(NamedTuple):
@@ -147,12 +152,11 @@ def _run(
 ) -> None:
     """Log growth of each bar when the rule trades each symbol."""
     for s in range(len(panel.starts)):
-        account = open_account(1.0)
+        account = open_account(terms.capital)
         for t in range(panel.starts[s] + 1, panel.ends[s]):
             target = desired(edges[t - 1], threshold, account.target)
-            p = panel.prices[t]
-            after = step(account, target, p[0], p[1], p[2], p[3], panel.funding[t], terms).account
-            growth[t] = math.log(max(after.equity, 1e-6) / account.equity)
+            after = kernel.lived(account, market_order(target), t, panel, terms).account
+            growth[t] = math.log(max(after.equity / account.equity, _RUINED))
             account = after
-            if account.equity < 1e-6:
-                account = open_account(1.0)
+            if account.equity < _RUINED * terms.capital:
+                account = open_account(terms.capital)

@@ -15,7 +15,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 
-from xrl.account.step import Terms
+from xrl.account.costs import Terms
 from xrl.config import PolicyParams
 from xrl.env.market import MarketTensor
 from xrl.env.observation import ACCOUNT_WIDTH, REGIME_WIDTH, observation_width

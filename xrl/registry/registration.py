@@ -128,6 +128,8 @@ def _artifacts(paths: Paths) -> dict[str, Path]:
     found: dict[str, Path] = {BUNDLE_FOLDER: paths.bundle}
     if paths.plots.is_dir():
         found["plots"] = paths.plots
+    pages = {"backtest": paths.report_page, "trades": paths.trades_csv}
+    found |= {folder: path for folder, path in pages.items() if path.is_file()}
     for picture in sorted(paths.stages.glob("experts/*/*.png")):
         found[f"experts/{picture.parent.name}/{picture.stem}"] = picture
     for report in sorted(paths.stages.glob("**/report.json")):

@@ -38,6 +38,18 @@ class PredictRequest(BaseModel):
     context: dict[str, dict[str, list[float | None]]] = {}
 
 
+class GuardState(BaseModel):
+    """What the risk limits remember of an account; a client keeps it and sends it back."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    day: float = Field(ge=0, le=_BARS, description="UTC day of the last close seen, days since 1970")
+    day_equity: float = Field(ge=0, le=_LARGE, description="equity at that day's start")
+    is_stopped: float = Field(ge=0, le=1, description="1: the day's loss is spent")
+    is_killed: float = Field(ge=0, le=1, description="1: the drawdown is spent")
+    cooling: float = Field(ge=0, le=_BARS, description="bars left of the cool-down after a liquidation")
+
+
 class AccountRequest(BaseModel):
     """The sub-account at the newest close; the default is flat and untraded."""
 
@@ -55,6 +67,10 @@ class AccountRequest(BaseModel):
         default=0.0, ge=-100, le=100, description="log return of the last closed trade"
     )
     target_exposure: float | None = Field(default=None, ge=-2, le=2, description="last asked for")
+    was_liquidated: bool = Field(default=False, description="since the last answer")
+    guard: GuardState | None = Field(
+        default=None, description="as the last answer gave it; null: a new account"
+    )
 
 
 class ActRequest(PredictRequest):
@@ -86,7 +102,10 @@ class ActAnswer(PredictAnswer):
     """Answer of `act`: what `predict` says, and the policy's action."""
 
     action: str
-    target_exposure: float = Field(description="signed multiples of equity")
+    target_exposure: float = Field(description="signed multiples of equity, after the risk limits")
+    rebalances: bool = Field(description="trade back to the target although it already stands")
+    limit: str | None = Field(description="what the risk limits forbid now; null: nothing")
+    guard: GuardState = Field(description="to be sent with the next request for this account")
     action_probabilities: dict[str, float]
 
 

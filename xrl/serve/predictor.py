@@ -16,8 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xrl import columns
-from xrl.account.orders import target_after
-from xrl.account.step import Account, Terms, terms_of
+from xrl.account.contract import contract_of
+from xrl.account.costs import Terms, terms_of
+from xrl.account.orders import Order, market_order, target_after
+from xrl.account.risk import Guard, allowed, day_of_close, explained, limits_of, new_guard, watched
+from xrl.account.step import Account, margined
 from xrl.config import BacktestParams, FeatureParams, LabelParams, load_settings
 from xrl.env.observation import account_features, observation, observation_width
 from xrl.errors import BundleError, ConfigError, DataError, RequestError
@@ -53,6 +56,10 @@ class AccountState(NamedTuple):
     bars_since_trade: int = 0
     last_trade_return: float = 0.0  # log return of the last closed trade in its favour
     target_exposure: float | None = None  # last asked for; None: `exposure`
+    was_liquidated: bool = False  # since the last answer
+    guard: Guard | None = (
+        None  # what the risk limits remember, as the last answer gave it; None: a new account
+    )
 
 
 class Prediction(NamedTuple):
@@ -72,8 +79,11 @@ class Action(NamedTuple):
     """What the policy does, given an account."""
 
     action: str  # of `columns.ACTIONS`
-    target_exposure: float  # signed multiples of equity
+    target_exposure: float  # signed multiples of equity, after the risk limits
     probabilities: NDArray[np.float64]  # (10,) in the order of `columns.ACTIONS`
+    rebalances: bool  # trade back to the target although it already stands
+    limit: str | None  # what the risk limits forbid now, a sentence
+    guard: Guard  # to be sent with the next request for this account
 
 
 @dataclass(frozen=True)
@@ -117,7 +127,9 @@ class Predictor:
         self._quantiles = {
             name: np.asarray(values, dtype=np.float64) for name, values in labels["percentiles"].items()
         }
-        self.terms: Terms = terms_of(BacktestParams.model_validate(bundle.json("account.json")))
+        self._costs = BacktestParams.model_validate(bundle.json("account.json"))
+        self.terms: Terms = terms_of(self._costs)
+        self._limits = limits_of(self._costs.risk)
         self._window = int(spec["window_bars"])
         self._shares = {str(name): float(share) for name, share in spec["committee"].items()}
         order = [name for name in columns.VOTERS if name in self._shares]  # that of the policy's blocks
@@ -168,8 +180,18 @@ class Predictor:
         chosen = int(probabilities[0].argmax())
         standing = account.exposure if account.target_exposure is None else account.target_exposure
         target = float(target_after.py_func(chosen, standing, self.terms.max_leverage))
-        action = Action(columns.ACTIONS[chosen], target, probabilities[0].astype(np.float64))
-        return seen.prediction, action
+        sent, why, guard = self._limited(window, account, target)
+        decided = columns.ACTIONS[chosen], float(sent.target), probabilities[0].astype(np.float64)
+        return seen.prediction, Action(*decided, sent.rebalances > 0.0, why, guard)
+
+    def _limited(self, window: Window, state: AccountState, target: float) -> tuple[Order, str | None, Guard]:
+        """What the risk limits leave of a target, why, and what they remember; uncompiled: one account."""
+        account, asked = _account(state, window.close), market_order.py_func(target)
+        day = day_of_close(int(window.timestamp[-1]), self.needs.bar_ms)
+        guard = state.guard or new_guard.py_func(day, account.equity)
+        guard = watched.py_func(guard, account, state.was_liquidated, day, self._limits)
+        sent = allowed.py_func(asked, account, window.close, guard, self._limits)
+        return sent, explained(asked, sent, guard), guard
 
     def is_stale(self, timestamp_ms: int) -> bool:
         """Whether a bar is so long after the last one the model learned from that it should be trained anew.
@@ -243,8 +265,9 @@ class Predictor:
         rates = window.bars[columns.FUNDING_RATE]
         settled = rates[~np.isnan(rates)]
         funding_rate_last = float(settled[-1]) if len(settled) else 0.0
+        held = margined(_account(account, close), contract_of(window.symbol, self._costs))
         features: NDArray[np.float64] = account_features(
-            _account(account, close), close, float(sigma), funding_rate_last, self.terms
+            held, close, float(sigma), funding_rate_last, self.terms.max_leverage
         )
         return features
 
@@ -335,7 +358,7 @@ def _decides_otherwise(found: NDArray[np.float64], expected: NDArray[np.float64]
 
 
 def _account(state: AccountState, close: float) -> Account:
-    """The account of `account.step` that has this state at `close`."""
+    """The account of `account.step` that has this state at `close`, but for its liquidation price."""
     quantity = state.exposure * state.equity / close
     entry = state.entry_price if quantity else 0.0
     return Account(
@@ -348,6 +371,9 @@ def _account(state: AccountState, close: float) -> Account:
         held=float(state.bars_held),
         idle=float(state.bars_since_trade),
         last_trade=float(state.last_trade_return),
+        liquidation=0.0,
+        stop=0.0,
+        take_profit=0.0,
     )
 
 

@@ -11,6 +11,7 @@ import bentoml
 from starlette.responses import JSONResponse, Response
 
 from xrl import columns
+from xrl.account.risk import Guard
 from xrl.config import load_settings
 from xrl.errors import DataError, RequestError
 from xrl.serve.answers import (
@@ -78,6 +79,7 @@ class Service:
         if served is None:
             return self._not_ready()
         state = request.account.model_dump()
+        state["guard"] = Guard(**state["guard"]) if state["guard"] else None
         state["peak_equity"] = max(state["peak_equity"] or 0.0, state["equity"])
         if state["exposure"] and not state["entry_price"]:
             return error(400, "`account.entry_price` must be above zero while `exposure` is not zero")
@@ -91,6 +93,9 @@ class Service:
                 **self._predicted(request.symbol, prediction, served),
                 "action": action.action,
                 "target_exposure": action.target_exposure,
+                "rebalances": action.rebalances,
+                "limit": action.limit,
+                "guard": action.guard._asdict(),
                 "action_probabilities": dict(zip(columns.ACTIONS, action.probabilities.tolist())),
             }
         )

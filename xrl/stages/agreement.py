@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from xrl.account.step import Terms
+from xrl.account.costs import Terms
 from xrl.backtest.replay import Replay, replay_policy
 from xrl.columns import ACTIONS
 from xrl.env.market import MarketTensor, Panel, stack

@@ -1,12 +1,13 @@
 """Stage `backtest`: the walk-forward track with costs, beside its baselines.
 
 Reads stages/snapshot, features, labels, oof and policy. Writes stages/backtest/{metrics.json, track.parquet,
-returns.parquet, plots/}, each aside and renamed. Predictions are scored over all folds, trading from the
-second fold on: the first has no out-of-fold past to train a policy on.
+returns.parquet, trades.parquet, trades.csv, plots/}, each aside and renamed. Predictions are scored over all
+folds, trading from the second fold on: the first has no out-of-fold past to train a policy on.
 """
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,18 +15,21 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from xrl import columns as c
-from xrl.account.step import Terms, terms_of
-from xrl.backtest import baselines, ceiling, plots, portfolio, report
+from xrl.account.costs import Terms, terms_of
+from xrl.account.risk import limits_of
+from xrl.backtest import baselines, ceiling, portfolio, report
 from xrl.backtest.baselines import Court
+from xrl.backtest.performance import Traded
 from xrl.backtest.replay import Replay, replay_policy
 from xrl.backtest.rivals import RIVALS
+from xrl.backtest.trades import round_trips
 from xrl.config import Config
-from xrl.env.market import MarketTensor, stack
-from xrl.evaluation import metrics
+from xrl.env.market import MarketTensor, Panel, stack
 from xrl.labels import folds
 from xrl.labels.folds import Fold
 from xrl.paths import Paths
-from xrl.stages.aside import aside, write_json
+from xrl.stages import backtest_files
+from xrl.stages.aside import write_json
 from xrl.stages.backtest_inputs import KEYS, Trial, judged_rows, read_trial
 from xrl.stages.policy_inputs import PolicyInputs, naive, read_policy_inputs
 
@@ -42,17 +46,21 @@ def run(config: Config, paths: Paths) -> None:
         ExportError: a fold's policy is missing.
     """
     laid, _ = folds.load(paths.folds)
-    inputs = read_policy_inputs(paths, config.labels)
+    inputs = read_policy_inputs(paths, config.labels, config.backtest)
     rows = judged_rows(config, paths, inputs, laid)
     trial = read_trial(paths, inputs, laid)
     panel, grid = stack(trial.tensors), portfolio.grid_of([tensor.timestamp for tensor in trial.tensors])
     court = Court(panel, grid, terms_of(config.backtest))
-    replay = replay_policy(trial.decide, panel, court.terms)
+    replay = replay_policy(trial.decide, panel, court.terms, limits=limits_of(config.backtest.risk))
     log.info("policy replayed over %d bars", len(replay.net_return))
     traded = rows[rows[c.FOLD] > laid[0].index].reset_index(drop=True)
+    listed = _listed(trial, court, replay)
     curves = _curves(config, inputs, rows, laid, court, replay)
-    found = _metrics(config, rows, traded, trial, court, replay, curves)
-    _write(paths, config, found, _track(traded, replay), court, curves, rows)
+    found = _metrics(config, rows, traded, trial, court, listed, curves)
+    write_json(paths.metrics, found)
+    track = backtest_files.track_of(traded, replay)
+    backtest_files.write_tables(paths, track, listed.trades, court.grid, curves)
+    backtest_files.draw(paths, config.market.name, found, rows, court.grid, curves)
     log.info(
         "F1 %.3f, direction %.3f, Sharpe %.2f (lightgbm %.2f, buy and hold %.2f)",
         found["prediction"]["f1_macro"]["value"],
@@ -61,6 +69,13 @@ def run(config: Config, paths: Paths) -> None:
         found["baselines"]["lightgbm"]["sharpe"],
         found["baselines"]["buy_and_hold"]["sharpe"],
     )
+
+
+def _listed(trial: Trial, court: Court, replay: Replay) -> Traded:
+    """The policy's replay with its round trips."""
+    symbols = tuple(tensor.symbol for tensor in trial.tensors)
+    trades = round_trips(replay, court.panel, court.terms, court.grid, symbols)
+    return Traded(replay, court.grid, trades, symbols)
 
 
 def _curves(
@@ -108,25 +123,29 @@ def _metrics(
     traded: pd.DataFrame,
     trial: Trial,
     court: Court,
-    replay: Replay,
+    listed: Traded,
     curves: dict[str, Array],
 ) -> dict[str, Any]:
     params, seed = config.backtest, config.backtest.bootstrap_seed
     shift = config.labels.horizon_bars + config.experts.window_bars
-    timing = baselines.random_timing(replay.target, court, params.random_timing_runs, seed)
-    figures = {name: report.strategy_figures(curve, court.grid) for name, curve in curves.items()}
+    timing = baselines.random_timing(listed.replay.target, court, params.random_timing_runs, seed)
+    figures = {
+        name: report.baseline_figures(curve, curves["policy"], court.grid, params.bootstrap, seed)
+        for name, curve in curves.items()
+        if name != "policy"
+    }
     for name, called in (("flat", c.HOLD), ("buy_and_hold", c.BUY), ("always_short", c.SELL)):
         figures[name]["f1_macro"] = report.constant_f1(rows, called)
     for name in RIVALS:
         figures[name] |= report.class_figures(rows, name)
     prediction = report.prediction_section(rows, shift, params.bootstrap, seed)
-    trading = report.trading_section(replay, court.grid, params.bootstrap, seed)
+    trading = report.trading_section(listed, params.bootstrap, seed)
     found: dict[str, Any] = report.plain_tree(
         {
             "prediction": prediction,
             "trading": {**trading, **_stress(config, trial, court), **_collapse(figures)},
             "baselines": {
-                **{name: values for name, values in figures.items() if name != "policy"},
+                **figures,
                 "random_timing": {"median": np.median(timing), "p95": np.quantile(timing, 0.95)},
                 "volatility_only": {"f1_macro": prediction["f1_volatility_only"]},
             },
@@ -141,22 +160,25 @@ def _metrics(
 
 
 def _stress(config: Config, trial: Trial, court: Court) -> dict[str, float]:
-    """The policy asked again without costs, at double costs, and with orders a bar late."""
+    """The policy asked again: no costs, double costs, orders a bar late, nobody paying funding."""
 
-    def sharpe(terms: Terms, delay_bars: int = 0) -> float:
-        replay = replay_policy(trial.decide, court.panel, terms, delay_bars)
-        return portfolio.sharpe_of(
-            portfolio.equity_curve(replay.net_return, court.grid), court.grid.timestamp
-        )
+    limits = limits_of(config.backtest.risk)
 
+    def sharpe(panel: Panel, terms: Terms, delay_bars: int = 0) -> float:
+        replay = replay_policy(trial.decide, panel, terms, delay_bars, limits)
+        equity = portfolio.equity_curve(replay.net_return, court.grid)
+        return portfolio.sharpe_of(equity, court.grid.timestamp)
+
+    free = [replace(tensor, funding=np.zeros(len(tensor))) for tensor in trial.tensors]
     return {
-        "sharpe_costs_x0": sharpe(terms_of(config.backtest, 0.0)),
-        "sharpe_costs_x2": sharpe(terms_of(config.backtest, 2.0)),
-        "sharpe_delay_1": sharpe(court.terms, delay_bars=1),
+        "sharpe_costs_x0": sharpe(court.panel, terms_of(config.backtest, 0.0)),
+        "sharpe_costs_x2": sharpe(court.panel, terms_of(config.backtest, 2.0)),
+        "sharpe_delay_1": sharpe(court.panel, court.terms, delay_bars=1),
+        "sharpe_funding_off": sharpe(stack(free), court.terms),
     }
 
 
-def _collapse(figures: dict[str, dict[str, float]]) -> dict[str, float]:
+def _collapse(figures: dict[str, dict[str, Any]]) -> dict[str, float]:
     """What the policy would earn if it always bought or always sold; always hold earns 0."""
     return {
         "sharpe_all_buy": figures["buy_and_hold"]["sharpe"],
@@ -180,50 +202,3 @@ def _ceiling(
         log.warning("no ceiling of F1 and direction: the planted world's is not known for a triple barrier")
         return sharpe
     return {**ceiling.class_scores(rows.dropna(subset=[c.LABEL]), *world)._asdict(), **sharpe}
-
-
-def _track(traded: pd.DataFrame, replay: Replay) -> pd.DataFrame:
-    """The traded bars: what was predicted, decided at their close, held there, and earned within them."""
-    probabilities = [name for model in ("committee", "lightgbm") for name in c.probability_columns(model)]
-    track = traded[[*KEYS, c.FOLD, *probabilities, c.LABEL, c.FORWARD_RETURN]].copy()
-    names = np.array(c.ACTIONS)
-    track["action"] = names[np.maximum(replay.action, 0)]
-    track["exposure"] = replay.exposure
-    track["net_return"] = replay.net_return
-    return track
-
-
-def _write(
-    paths: Paths,
-    config: Config,
-    found: dict[str, Any],
-    track: pd.DataFrame,
-    court: Court,
-    curves: dict[str, Array],
-    rows: pd.DataFrame,
-) -> None:
-    write_json(paths.metrics, found)
-    with aside(paths.track) as place:
-        track.to_parquet(place, index=False)
-    time = pd.DatetimeIndex(court.grid.timestamp).tz_localize("UTC")
-    with aside(paths.returns) as place:
-        pd.DataFrame({c.TIMESTAMP: time, **curves}).to_parquet(place, index=False)
-    daily = plots.daily_equity(court.grid.timestamp, curves)
-    judged = report.predictions_of(rows, "committee")
-    names = np.array(c.CLASSES)
-    with aside(paths.plots / "equity.csv") as place:
-        daily.to_csv(place, index=False, float_format="%.6f")
-    with aside(paths.plots / "confusion.csv") as place:
-        calls = pd.DataFrame({"actual": names[judged.truth], "predicted": names[judged.predicted]})
-        calls.to_csv(place, index=False)
-    sharpe, f1 = found["trading"]["sharpe"]["value"], found["prediction"]["f1_macro"]["value"]
-    with aside(paths.plots / "equity.png") as place:
-        plots.draw_equity(
-            daily, place, f"{config.market.name}: walk-forward, net of costs (Sharpe {sharpe:.2f})"
-        )
-    with aside(paths.plots / "confusion.png") as place:
-        matrix = metrics.confusion(judged.truth, judged.predicted)
-        plots.draw_confusion(matrix, place, f"{config.market.name}: out-of-fold classes (F1 {f1:.3f})")
-    with aside(paths.plots / "reliability.png") as place:
-        shown = {model: report.reliability_of(rows, model) for model in ("committee", "lightgbm")}
-        plots.draw_reliability(shown, place, f"{config.market.name}: what was said, and what came true")

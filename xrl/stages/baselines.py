@@ -6,6 +6,7 @@ DVC stage: nothing is trained on what it finds.
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +15,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from xrl import columns as c
-from xrl.account.step import terms_of
+from xrl.account.contract import contract_of
+from xrl.account.costs import terms_of
 from xrl.backtest import baselines, contest, plots, portfolio, references, report, standings, value
 from xrl.backtest.baselines import QUANTILES, Court
 from xrl.backtest.rivals import RIVALS, rival_probabilities
@@ -152,6 +154,7 @@ def tensors(config: Config, tables: Tables, rows: pd.DataFrame) -> tuple[MarketT
         scaler,
         config.labels.volatility_window,
         config.labels.horizon_bars,
+        partial(contract_of, params=config.backtest),
     )
 
 
@@ -191,7 +194,7 @@ def _trade(config: Config, tables: Tables, rows: pd.DataFrame) -> _Traded:
             for ours, theirs in pairs
         },
         "search": value.searched(_candidates(signals, rows, laid, court), court),
-        "fee_bps": params.fee_bps,
+        "fee_bps": params.taker_fee_bps,
         "slippage_bps": params.slippage_bps,
         "start": laid[1].test_start.isoformat(),
         "end": laid[-1].test_end.isoformat(),

@@ -7,6 +7,7 @@ same proves warm-up, scaling, export and observation at once.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -14,7 +15,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from xrl import columns
-from xrl.account.step import Account, terms_of
+from xrl.account.contract import Contract, contract_of
+from xrl.account.step import Account, margined
 from xrl.config import Config
 from xrl.env.market import MarketTensor, assemble
 from xrl.env.observation import account_features, observation
@@ -102,12 +104,13 @@ def golden_pairs(
         scaler,
         config.labels.volatility_window,
         config.labels.horizon_bars,
+        partial(contract_of, params=config.backtest),
     )
     seen = [(tensor, at) for tensor in tensors for at in range(len(tensor))]  # rows ascend, so in their order
     committee = vote(batch.experts, batch.shares)
     pairs = []
     for i, (row, (tensor, at)) in enumerate(zip(rows, seen)):
-        account = _account(_ACCOUNTS[i % len(_ACCOUNTS)], float(tensor.prices[at, 3]))
+        account = _account(_ACCOUNTS[i % len(_ACCOUNTS)], float(tensor.prices[at, 3]), tensor.contract)
         actions = policy.probabilities(_observed(tensor, at, account, config)[None])  # (1, 10)
         voters = {**batch.experts, "committee": committee}
         expected = {
@@ -161,16 +164,20 @@ def _observed(tensor: MarketTensor, at: int, account: Account, config: Config) -
         float(tensor.prices[at, 3]),
         float(tensor.volatility[at]),
         float(tensor.funding_last[at]),
-        terms_of(config.backtest),
+        config.backtest.max_leverage,
     )
     return observation(tensor.block[at], tensor.market[at], seen, tensor.regime[at])
 
 
-def _account(state: Mapping[str, float], close: float) -> Account:
+def _account(state: Mapping[str, float], close: float, contract: Contract) -> Account:
     quantity, entry = state["exposure"] * state["equity"] / close, state["entry"] * close
     wallet = state["equity"] - quantity * (close - entry)
     counts = float(state["held"]), float(state["idle"]), state["last"]
-    return Account(wallet, quantity, entry, state["exposure"], state["equity"], state["peak"], *counts)
+    money = state["equity"], state["peak"]
+    held: Account = margined(
+        Account(wallet, quantity, entry, state["exposure"], *money, *counts, 0.0, 0.0, 0.0), contract
+    )
+    return held
 
 
 def _state(account: Account, close: float) -> dict[str, float]:

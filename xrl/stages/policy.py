@@ -8,7 +8,7 @@ Training ends where the experts' does, an embargo before the fold, so nothing it
 import logging
 from typing import Any
 
-from xrl.account.step import terms_of
+from xrl.account.costs import terms_of
 from xrl.config import Config
 from xrl.labels import folds
 from xrl.labels.folds import Fold
@@ -30,7 +30,7 @@ def run(config: Config, paths: Paths) -> None:
         ExportError: an exported policy differs from the trained one.
     """
     laid, _ = folds.load(paths.folds)
-    inputs = read_policy_inputs(paths, config.labels)
+    inputs = read_policy_inputs(paths, config.labels, config.backtest)
     report = {str(fold.index): _train(config, paths, inputs, laid[0], fold) for fold in laid[1:]}
     write_json(paths.policy_report, {"folds": report})
 

@@ -5,6 +5,7 @@ and the tensors scaled by them.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from xrl import columns
-from xrl.config import LabelParams
+from xrl.account.contract import contract_of
+from xrl.config import BacktestParams, LabelParams
 from xrl.env.market import STATE_COLUMNS, MarketTensor, assemble
 from xrl.errors import DataError
 from xrl.features import scaling
@@ -31,6 +33,7 @@ class PolicyInputs:
     predictions: pd.DataFrame  # symbol, timestamp, fold, probabilities of each model
     blocks: NDArray[np.float32]  # (rows of predictions, 2 w)
     labels: LabelParams
+    costs: BacktestParams
 
     def scaler(self, known_by: pd.Timestamp) -> Scaler:
         """Scaler of STATE_COLUMNS, fitted on bars that open before `known_by`."""
@@ -47,10 +50,11 @@ class PolicyInputs:
             scaler,
             self.labels.volatility_window,
             self.labels.horizon_bars,
+            partial(contract_of, params=self.costs),
         )
 
 
-def read_policy_inputs(paths: Paths, labels: LabelParams) -> PolicyInputs:
+def read_policy_inputs(paths: Paths, labels: LabelParams, costs: BacktestParams) -> PolicyInputs:
     """Read what earlier stages wrote.
 
     Raises:
@@ -69,6 +73,7 @@ def read_policy_inputs(paths: Paths, labels: LabelParams) -> PolicyInputs:
         predictions=pd.read_parquet(paths.oof_predictions),
         blocks=np.load(paths.oof_blocks),
         labels=labels,
+        costs=costs,
     )
 
 

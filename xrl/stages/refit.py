@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from xrl import columns
-from xrl.account.step import terms_of
+from xrl.account.costs import terms_of
 from xrl.config import Config
 from xrl.env.market import MarketTensor
 from xrl.evaluation import metrics
@@ -45,7 +45,7 @@ def run(config: Config, paths: Paths) -> None:
     """
     laid, span = folds.load(paths.folds)
     refitted = {expert: refit_expert(config, paths, expert, laid, span) for expert in config.oof.committee}
-    inputs = read_policy_inputs(paths, config.labels)
+    inputs = read_policy_inputs(paths, config.labels, config.backtest)
     scaler = inputs.scaler(span.train_end)
     past = policy_bars(inputs, scaler, laid[0], span)
     fitted = fit_policy(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xrl import columns as c
-from xrl.account.step import terms_of
+from xrl.account.costs import terms_of
 from xrl.backtest import baselines, value
 from xrl.backtest.report import plain_tree
 from xrl.stages.backtest import threshold_rule
