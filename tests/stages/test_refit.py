@@ -70,8 +70,8 @@ def test_what_comes_in_the_embargo_and_in_the_holdout_changes_nothing_that_is_le
     table.to_parquet(held.paths.features, index=False)
     np.save(held.paths.oof_blocks, blocks)
     after = seen(held)
-    assert after.contract == before.contract
-    for name in set(MarketTensor.__dataclass_fields__) - {"contract"}:
+    assert (after.contract, after.layout) == (before.contract, before.layout)
+    for name in set(MarketTensor.__dataclass_fields__) - {"contract", "layout"}:
         np.testing.assert_array_equal(getattr(after, name), getattr(before, name))
 
 
