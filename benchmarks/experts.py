@@ -16,6 +16,7 @@ from benchmarks.memory import peak_growth_bytes
 from benchmarks.timing import median_seconds, side_by_side
 from xrl.columns import CLASSES, EMBEDDING_WIDTH
 from xrl.experts import losses, train
+from xrl.experts.backend import compiles
 from xrl.experts.export import to_onnx
 from xrl.experts.loop import Loop
 from xrl.experts.model import Expert, build_expert
@@ -51,10 +52,11 @@ def _step_seconds(expert: Expert, steps: int, repetitions: int) -> tuple[float, 
     called = rng.integers(len(CLASSES), size=(_BATCH, _WINDOW))
     y = np.ones((_BATCH, _WINDOW, losses.channels(0)), dtype=np.float32)  # every weight and flag is 1
     y[..., losses.TARGET] = np.eye(len(CLASSES))[called]
-    loop = Loop(expert, preset.loss, preset.schedule)  # as `xrl experts` trains, XLA or not
+    compiled = compiles(preset.network, preset.schedule)  # as `xrl experts` trains
+    loop = Loop(expert, preset.loss, preset.schedule, compiled)
     loop.start(expert)
     loop.follow(preset.schedule, 1000, 1.0)
-    lstm = _lstm(losses.ExpertLoss(**preset.loss.model_dump()))
+    lstm = _lstm(losses.ExpertLoss(**preset.loss.model_dump()), positions)
 
     def ours() -> None:
         for _ in range(steps):
@@ -62,7 +64,7 @@ def _step_seconds(expert: Expert, steps: int, repetitions: int) -> tuple[float, 
 
     def theirs() -> None:
         for _ in range(steps):
-            lstm.train_on_batch(x, y)
+            lstm.train_on_batch(x, y[:, -positions:])
 
     ours()
     theirs()
@@ -70,11 +72,14 @@ def _step_seconds(expert: Expert, steps: int, repetitions: int) -> tuple[float, 
     return pair[0] / steps, pair[1] / steps
 
 
-def _lstm(loss: losses.ExpertLoss) -> keras.Model:
-    """Two Keras LSTM(96) layers and class logits at every position, compiled as Keras does by itself."""
+def _lstm(loss: losses.ExpertLoss, positions: int) -> keras.Model:
+    """Two Keras LSTM(96) layers and class logits, compiled as Keras does by itself.
+
+    They answer where the expert does: at every position or, with `positions` 1, at the last alone.
+    """
     x = keras.Input((_WINDOW, _COLUMNS))
     hidden = keras.layers.LSTM(96, return_sequences=True)(x)
-    hidden = keras.layers.LSTM(96, return_sequences=True)(hidden)
+    hidden = keras.layers.LSTM(96, return_sequences=True)(hidden)[:, -positions:]
     model = keras.Model(x, keras.layers.Dense(len(CLASSES))(hidden))
     schedule = PRESETS["source"].schedule
     optimizer = keras.optimizers.AdamW(
