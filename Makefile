@@ -3,13 +3,14 @@
 # make demo WORLD=replay DATA=DIR [DAYS=1461] [AS_OF=2025-01-01]   one world alone
 # make up | down | status       the servers
 # make soak [SCRIPTS=300] [SEED=N] [RESUME=1]   pulls among random faults and kills; the store must come out whole
+# make gate-simulation [TRACKS=1000]   the gate judges tracks whose truth is known; writes docs/gate.md
 # make test | check | bench | clean
 #
 # TORCH_BACKEND=cpu keeps Linux from downloading CUDA libraries; PIP_FIND_LINKS is honoured.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := setup
-.PHONY: setup demo up down status test check bench soak clean
+.PHONY: setup demo up down status test check bench soak gate-simulation clean
 
 PYTHON ?= python3.11
 BIN := .venv/bin
@@ -72,6 +73,9 @@ bench: setup
 
 soak: setup
 	@$(BIN)/python -m ops.soak --scripts $(or $(SCRIPTS),300) $(if $(SEED),--seed $(SEED)) $(if $(RESUME),--resume)
+
+gate-simulation: setup
+	@$(BIN)/python -m benchmarks.gate_simulation --tracks $(or $(TRACKS),1000)
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -9,7 +9,12 @@ alarm finds which leak (bounds of params.yaml, section `gate`):
     scaler fitted on all bars        none: figures hardly move      scaler
     label purge missing              none: 40 bars among 9,000      reaching labels
     higher timeframe unclosed        IC, Sharpe                     prefix
+    a column that rarely peeks       none: 6 bars among 1,000       windows around those bars
     clean                            none                           none
+
+The same leaks among the stages' files, and the figures of `causality` that the gate judges them by, stand
+in tests/stages/test_leak_check.py and test_leak_columns.py; there the rows that an expert reports tell of a
+random split and of a missing purge as well.
 
 F1 alone does not find a leak: most of it is foreseen volatility, to which a leak of direction adds little.
 One bar ahead and an unclosed timeframe stay at .39, a random split comes to .42 with 61 columns and .45 with
@@ -29,12 +34,12 @@ from xrl import columns as c
 from xrl.account.step import terms_of
 from xrl.backtest.baselines import Court, threshold_targets
 from xrl.backtest.portfolio import grid_of, sharpe_by_year
-from xrl.config import load_config
+from xrl.config import ExtraFeature, load_config
 from xrl.env.market import MarketTensor, stack
 from xrl.evaluation import leaks, summary
 from xrl.evaluation.summary import Predictions
 from xrl.experts import boosted
-from xrl.features import scaling
+from xrl.features import scaling, table
 from xrl.features.scaling import Scaler
 from xrl.labels import folds
 from xrl.labels.classes import classes, fit
@@ -42,7 +47,8 @@ from xrl.labels.folds import Fold
 from xrl.paths import Paths
 from xrl.registry.alarms import alarms, null
 from xrl.sandbox import worlds
-from xrl.stages import features, labels
+from xrl.stages import features, labels, leak_columns
+from xrl.stages.stored_columns import Stored
 
 CONFIG = load_config(Path(__file__).parents[1] / "params.yaml")
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT")
@@ -95,8 +101,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     built = pd.read_parquet(paths.features).drop(columns=[c.SYMBOL, c.TIMESTAMP])
     (first, last), _ = folds.load(paths.folds)
     one = Fold(0, first.train_start, first.train_end, first.test_start, last.test_end)
-    table = pd.read_parquet(paths.labels)
-    return World(bars, list(built.columns), built.to_numpy(np.float64), table, one)
+    outcomes = pd.read_parquet(paths.labels)
+    return World(bars, list(built.columns), built.to_numpy(np.float64), outcomes, one)
 
 
 # The leaks.
@@ -292,6 +298,26 @@ def test_an_unclosed_higher_timeframe_shows_in_ic_and_sharpe_and_in_the_prefix_b
     assert {"alarm_ic", "alarm_sharpe"} <= found
     assert "alarm_f1_macro" not in found
     assert prefix(world, column, unclosed_four_hours) > 0.0
+
+
+def test_a_column_that_rarely_peeks_shows_in_no_score_but_around_the_bars_it_singles_out(
+    world: World,
+) -> None:
+    own = ExtraFeature(
+        name="own",
+        function="tests.features.peeks:peek",
+        inputs=(c.CLOSE,),
+        group="both",
+        window=66,
+        warmup=61,
+    )
+    asked = CONFIG.features.model_copy(update={"extra": (own,)})
+    config, declared = CONFIG.model_copy(update={"features": asked}), table.declared(asked)
+    column = features.build_all(world.bars, config)[:, table.positions(["own"], declared)]
+    assert 0 < np.nanmean(column) < 0.01
+    assert raised(scored(world, np.hstack([world.matrix, column]), world.walk())) == set()
+    stored = Stored(config, world.bars, ("own",), column, declared, np.empty(0, np.int64))
+    assert leak_columns.compare(stored, []).worst.difference > 1.0
 
 
 def test_the_null_finds_what_is_foreseen_at_any_time() -> None:

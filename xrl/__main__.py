@@ -20,6 +20,7 @@ from xrl.commands.choices import TIMES
 from xrl.commands.contest import contest
 from xrl.commands.forecast import forecast
 from xrl.commands.history import folds_app, holdout_app
+from xrl.commands.ledger import ledger_app
 from xrl.commands.root import here
 from xrl.commands.search import search
 from xrl.commands.train import train
@@ -137,6 +138,7 @@ for group, name in (
     (features_app, "features"),
     (folds_app, "folds"),
     (holdout_app, "holdout"),
+    (ledger_app, "ledger"),
 ):
     app.add_typer(group, name=name)
 
@@ -167,13 +169,14 @@ def gate(model: _Model = None, pending: _Pending = False) -> None:
     from xrl.registry.store import Store
     from xrl.serve.predictor import replay_bundle
 
-    store, bounds = Store(load_settings().tracking_url), here()[0].gate
+    config, paths = here()
+    store = Store(load_settings().tracking_url)
     names = _chosen_models(model, pending, store)
     found = waiting(store, names)
     unjudged = []
     for version in found:
         try:
-            _show(judge_version(store, version, replay_bundle, bounds))
+            _show(judge_version(store, version, replay_bundle, config.gate, paths))
         except RegistryError as error:  # the other models' challengers are judged all the same
             unjudged.append(f"{version} is not judged: {error}")
     if not found:
@@ -215,6 +218,8 @@ def _show(judgement: "Judgement") -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from xrl.registry.used import LOUD
+
     decision = judgement.decision
     verdict = "promote" if decision.promote else "already champion" if decision.already_champion else "refuse"
     table = Table("", "check", "figure", "bound", "why it refuses", title=f"{judgement.version}: {verdict}")
@@ -229,6 +234,8 @@ def _show(judgement: "Judgement") -> None:
         console.print(f"checklist: {text}", markup=False)
     for text in decision.not_judged:
         console.print(f"not judged here: {text}", markup=False)
+    for note in decision.notes:
+        console.print(note, markup=False, style="bold red" if note.startswith(LOUD) else None)
 
 
 def main() -> None:

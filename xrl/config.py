@@ -352,6 +352,7 @@ class GateParams(_Section):
     sharpe_floor: float
     min_deflated_sharpe: float = Field(gt=0, lt=1)
     same_trial_correlation: float = Field(gt=0, lt=1)
+    max_lost_recipes: int = Field(ge=0)
     max_drawdown: float
     max_class_share: float
     max_side_share: float

@@ -80,9 +80,18 @@ class Paths:
     def label_report(self) -> Path:
         return self.stage("labels") / "report.json"
 
-    # the final holdout: opened outside DVC, logged beside the market store that all workspaces share
+    # chained logs, beside the market store that all workspaces share
+    @property
+    def holdout_logs(self) -> Path:
+        """Folder of the logs of opened holdouts, one a market."""
+        return self.market("any").parent.resolve().parent / "holdout"
+
     def holdout_log(self, name: str) -> Path:
-        return self.market(name).parent.resolve().parent / "holdout" / f"{name}.jsonl"
+        return self.holdout_logs / f"{name}.jsonl"
+
+    def ledger(self, model: str) -> Path:
+        """Ledger of the recipes that were registered for `model`, e.g. `xrl-planted`."""
+        return self.holdout_logs.parent / "ledger" / f"{model}.jsonl"
 
     @property
     def holdout_labels(self) -> Path:

@@ -25,6 +25,7 @@ def test_the_majority_is_that_of_each_folds_own_training_bars() -> None:
             c.SCORE: score,
             c.VOLATILITY: 1.0,
             c.LABEL_END: time + pd.Timedelta(hours=1),
+            c.HORIZON_END: time + pd.Timedelta(hours=1),
         }
     )
     laid = (

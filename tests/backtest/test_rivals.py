@@ -32,7 +32,8 @@ def tables() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     score = 2.0 * np.nan_to_num(matrix[:, 0]) + 0.5 * rng.normal(size=BARS)
     key = pd.DataFrame({c.SYMBOL: "AAA", c.TIMESTAMP: time})
     features = pd.concat([key, pd.DataFrame(matrix, columns=list("wxyz"))], axis=1)
-    labels = key.assign(**{c.SCORE: score, c.LABEL_END: time + pd.Timedelta(hours=21)})
+    ends = time + pd.Timedelta(hours=21)
+    labels = key.assign(**{c.SCORE: score, c.LABEL_END: ends, c.HORIZON_END: ends})
     keys = key.assign(**{c.FOLD: np.repeat([-1, 0, 1], [300, 150, 150])}).iloc[300:].reset_index(drop=True)
     return features, labels, keys
 

@@ -12,6 +12,7 @@ from xrl.backtest.baselines import Court, late, quantile_thresholds, threshold_t
 from xrl.backtest.portfolio import grid_of
 from xrl.config import load_config
 from xrl.env.market import stack
+from xrl.errors import DataError
 
 PARAMS = load_config(Path(__file__).parents[2] / "params.yaml").backtest.model_copy(
     update={"bootstrap": 200, "random_timing_runs": 20}
@@ -67,6 +68,11 @@ def test_late_targets_come_a_bar_later_and_never_from_another_symbol() -> None:
     panel = stack([toy.tensor(np.zeros(4)), toy.tensor(np.zeros(2))])
     assert late(np.array([1.0, 2, 3, 4, 5, 6]), panel).tolist() == [0, 1, 2, 3, 0, 5]
     assert late(np.array([1.0, 2, 3, 4, 5, 6]), panel, bars=3).tolist() == [0, 0, 0, 1, 0, 0]
+
+
+def test_a_threshold_of_nothing_known_is_refused_with_the_remedy() -> None:
+    with pytest.raises(DataError, match=r"fold 1 .* received none\. Lower `labels\.embargo_bars`"):
+        quantile_thresholds(np.ones(2), np.array([0, 1]), {1: np.zeros(2, dtype=bool)}, 0.5)
 
 
 def test_quantile_thresholds_are_of_what_was_known_before() -> None:

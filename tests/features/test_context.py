@@ -80,13 +80,49 @@ def test_bars_are_joined_by_time(hours):
     assert (found["lead_return_1"][:100] == 0).all()
 
 
-def test_a_missing_bar_of_the_lead_drops_its_flag_there(hours):
-    kept = np.arange(300) != 250
-    lead = alternating(300, 0.01)
-    peers = {"BTCUSDT": Peer(hours(300)[kept], lead[kept])}
-    found = context_columns(inputs(bars(alternating(300, 0.01)), hours(300)), LEAD, Context("ETHUSDT", peers))
-    np.testing.assert_array_equal(found["lead_available"][249:252], [1, 0, 1])
-    assert found["lead_correlation"][250] == 0
+BOTH = ContextParams(lead="BTCUSDT", market=("BTCUSDT", "ETHUSDT"))
+
+
+@pytest.mark.parametrize("lacking", ["BTCUSDT", "ETHUSDT"])
+def test_a_missing_hour_of_either_symbol_hides_the_lead_until_60_hours_have_followed(lacking, hours):
+    """Hour 250 is missing: the bars of hours 251 to 310 have it among the 60 before them."""
+    rng = np.random.default_rng(0)
+    time = {name: hours(400) for name in ("BTCUSDT", "ETHUSDT")}
+    close = {name: 100 * np.exp(np.cumsum(rng.normal(0, 0.01, 400))) for name in time}
+    whole = of(close["ETHUSDT"], BOTH, "ETHUSDT", hours, BTCUSDT=close["BTCUSDT"])
+    kept = np.arange(400) != 250
+    time[lacking], close[lacking] = time[lacking][kept], close[lacking][kept]
+    peers = {"BTCUSDT": Peer(time["BTCUSDT"], close["BTCUSDT"])}
+    x = inputs(bars(close["ETHUSDT"]), time["ETHUSDT"])
+    found = context_columns(x, BOTH, Context("ETHUSDT", peers))
+    hour = (time["ETHUSDT"] - time["ETHUSDT"][0]) // np.timedelta64(1, "h")
+    known = (hour >= 60) & ((hour < 250) | (hour > 310))
+    np.testing.assert_array_equal(found["lead_available"], known)
+    for name, values in found.items():
+        if name.startswith("lead"):
+            assert (values[~known] == 0).all()
+        if lacking == "BTCUSDT" and name.startswith("market"):  # half of the market is still known
+            assert found["market_available"][60:].all()
+        else:
+            np.testing.assert_allclose(values[known], whole[name][hour[known]], atol=1e-12)
+
+
+def test_a_window_of_121_bars_answers_as_the_whole_history_does_behind_a_hole(hours):
+    rng = np.random.default_rng(1)
+    kept = np.arange(500) != 350
+    own, lead = (100 * np.exp(np.cumsum(rng.normal(0, 0.01, 500))) for _ in range(2))
+    time = hours(500)
+
+    def columns_of(first, last):
+        part, also = slice(first, last), kept & (np.arange(500) >= first) & (np.arange(500) < last)
+        x = inputs(bars(own[part]), time[part])
+        return context_columns(x, BOTH, Context("ETHUSDT", {"BTCUSDT": Peer(time[also], lead[also])}))
+
+    whole = columns_of(0, 500)
+    for last in (340, 352, 380, 411, 412, 413, 500):
+        window = columns_of(last - 121, last)
+        for name, values in window.items():
+            np.testing.assert_allclose(values[-60:], whole[name][last - 60 : last], atol=1e-12, err_msg=name)
 
 
 def test_an_absent_lead_is_flagged(hours):
@@ -153,10 +189,11 @@ def test_needed_names_each_other_symbol_once():
         ({"close": [1.0, np.nan, 2.0]}, "finite"),
         ({"close": [1.0, 0.0, 2.0]}, "above 0"),
         ({"order": [0, 0, 1]}, "increase"),
+        ({"late": 60_000}, "on the hour"),
     ],
 )
 def test_broken_context_is_refused_by_rule(changes, rule, hours):
-    times = hours(3)[changes.get("order", [0, 1, 2])]
+    times = hours(3)[changes.get("order", [0, 1, 2])] + np.timedelta64(changes.get("late", 0), "ms")
     with pytest.raises(DataError, match=rule):
         peer(times, np.array(changes.get("close", [1.0, 1.0, 2.0])))
     with pytest.raises(DataError, match="one close a bar"):

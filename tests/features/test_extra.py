@@ -9,9 +9,12 @@ import pytest
 import ta
 from pydantic import ValidationError
 
+from tests.features import peeks
 from xrl.config import ExtraFeature
 from xrl.errors import ConfigError, DataError
 from xrl.features import extra, table, trial
+from xrl.features.inputs import inputs
+from xrl.sandbox import worlds
 
 ROC = {"name": "roc_12", "ta": "momentum.ROCIndicator", "output": "roc", "inputs": ["close"]}
 ROC |= {"params": {"window": 12}, "group": "indicator", "window": 13, "warmup": 12}
@@ -170,6 +173,93 @@ def test_what_is_not_as_declared_is_refused_with_the_remedy(name, changes, wrong
 def test_an_average_passes_with_the_window_it_needs(planted, my_module):
     trial.check(function("long_mean", window=600), planted, planted["timestamp"])
     trial.check(function("price", relative="close"), planted, planted["timestamp"])
+
+
+START, SEEDS = pd.Timestamp("2025-01-01", tz="UTC"), range(40)
+RARE = {"window": 66, "warmup": 61}
+
+
+def rare(name, **params):
+    return made({**OWN, "function": f"tests.features.peeks:{name}", "params": params, **RARE})
+
+
+@pytest.fixture(scope="module")
+def histories():
+    """Forty histories of 1500 hours, half of them without anything to foresee."""
+    end = START + pd.Timedelta(hours=1500)
+    return [worlds.bars(("planted", "random_walk")[s % 2], "BTCUSDT", START, end, s) for s in SEEDS]
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize(
+    ("name", "params"), [("peek", {"of": "leap"}), ("peek", {"of": "still"}), ("mixed", {})]
+)
+def test_a_column_that_rarely_peeks_is_caught_every_time(name, params, k, histories):
+    for bars in histories:
+        with pytest.raises(DataError, match="sees later bars"):
+            trial.check(rare(name, **params, k=k), bars, bars["timestamp"])
+
+
+@pytest.mark.parametrize("width", [0.001, 0.0025])
+def test_a_column_of_ordinary_numbers_that_peeks_on_one_bar_in_hundreds_is_caught_every_time(
+    width, histories
+):
+    declared = {**OWN, "inputs": ["close", "high", "low"], "function": "tests.features.peeks:middle"}
+    for bars in histories:
+        position = (bars["close"] - bars["low"]) / (bars["high"] - bars["low"])
+        if not (np.abs(position[2:-1] - 0.5) < width).any():
+            continue
+        with pytest.raises(DataError, match="sees later bars"):
+            trial.check(made({**declared, "params": {"width": width}}), bars, bars["timestamp"])
+
+
+@pytest.mark.parametrize("how", ["bfill", "interpolate"])
+def test_a_gap_filled_from_behind_is_caught_every_time_and_one_filled_from_before_passes(how, histories):
+    """One hour of taker volume is unknown, anywhere in the history."""
+    declared = {**OWN, "inputs": ["taker_buy_volume", "volume"]}
+    for seed, bars in enumerate(histories):
+        row = int(np.random.default_rng(seed).integers(5, len(bars) - 5))
+        gap = bars.assign(taker_buy_volume=bars["taker_buy_volume"].where(bars.index != row))
+        with pytest.raises(DataError, match="sees later bars"):
+            filled = made({**declared, "function": "tests.features.peeks:filled", "params": {"how": how}})
+            trial.check(filled, gap, gap["timestamp"])
+        if seed % 8 == 0:
+            trial.check(made({**declared, "function": "tests.features.peeks:carried"}), gap, gap["timestamp"])
+
+
+def test_an_average_with_the_window_that_is_advised_passes(histories):
+    declared = {**OWN, "inputs": ["volume"], "window": 260, "function": "tests.features.peeks:settling"}
+    for bars in histories[:4]:
+        trial.check(made(declared), bars, bars["timestamp"])
+
+
+@pytest.mark.parametrize("name", ["once", "unclosed"])
+def test_a_column_that_is_constant_but_once_and_an_unclosed_bar_are_caught_every_time(name, histories):
+    for bars in histories:
+        with pytest.raises(DataError, match="sees later bars"):
+            trial.check(rare(name), bars, bars["timestamp"])
+
+
+def test_one_peek_far_back_in_a_long_history_is_caught():
+    """Bar 3000 alone, thousands before those that are cut off evenly; no other future brings it about."""
+    bars = worlds.bars("random_walk", "BTCUSDT", START, START + pd.Timedelta(hours=9000), 1)
+    moved = np.diff(np.log(bars["close"]))
+    moved = np.where(np.abs(moved) < 1e-4, 2e-4, moved)
+    moved[3000] = 0.0
+    close = 100 * np.exp(np.concatenate([[0.0], np.cumsum(moved)]))
+    calm = dict.fromkeys(("open", "high", "low", "close"), close) | {"volume": bars["volume"].to_numpy()}
+    assert peeks.peek(calm, of="still").nonzero()[0].tolist() == [3000]
+    with pytest.raises(DataError, match=f"sees later bars.*first at {bars['timestamp'][3000]:%Y-%m-%d}"):
+        trial.check(rare("peek", of="still"), calm, bars["timestamp"])
+
+
+@pytest.mark.parametrize("name", ["leap", "still"])
+def test_a_rare_column_that_does_not_peek_passes_every_time(name, histories):
+    found = 0.0
+    for bars in histories[::3]:
+        trial.check(rare(name), bars, bars["timestamp"])
+        found += np.nansum(extra.values_of(rare(name)[0], bars, inputs(bars, bars["timestamp"])))
+    assert found > 30
 
 
 @pytest.mark.parametrize(

@@ -36,9 +36,21 @@ def test_deviations_of_one_two_six():
     np.testing.assert_allclose(rolling.rolling_mean_deviation(x, 3)[2], 2.0)
 
 
+def test_mean_of_the_values_before_each():
+    np.testing.assert_array_equal(rolling.mean_before(X, 2), [NAN, NAN, 1.5, 3, 6])
+
+
 def test_argmax_prefers_the_latest_among_equals():
     x = np.array([5.0, 1.0, 5.0, 2.0, 1.0, 1.0])
     np.testing.assert_array_equal(rolling.rolling_argmax(x, 3), [0, 0, 2, 2, 2, 3])
+
+
+@given(x=st.lists(st.integers(0, 3), max_size=60), window=st.integers(1, 20))
+def test_argmax_is_that_of_each_window_alone(x, window):
+    found = rolling.rolling_argmax(np.array(x, dtype=float), window)
+    for t in range(len(x)):
+        begin = max(t - window + 1, 0)
+        assert found[t] == max(range(begin, t + 1), key=lambda s: (x[s], s))
 
 
 def test_bars_since_counts_on_from_the_start_value():
@@ -66,3 +78,26 @@ def test_sums_equal_numpy_and_do_not_depend_on_what_came_before(window, length, 
             own = x[t - window + 1 : t + 1]
             assert found[t] == pytest.approx(own.sum(), abs=1e-12)
             assert found[t] == rolling.rolling_sum(own, window)[-1]  # to the bit
+
+
+@pytest.mark.parametrize("window", [1, 20, 1500])
+@pytest.mark.parametrize(
+    "rolled",
+    [
+        rolling.rolling_sum,
+        rolling.trailing_sum,
+        rolling.mean_before,
+        rolling.rolling_std,
+        rolling.rolling_mean_deviation,
+        rolling.rolling_argmax,
+    ],
+)
+def test_blocks_have_no_seam(rolled, window):
+    """Each value is that of its own window alone, to the bit, however many blocks came before."""
+    x = np.random.default_rng(0).normal(size=2 * rolling.BLOCK + 3)
+    found = rolled(x, window)
+    for edge in (rolling.BLOCK, window, rolling.BLOCK + window, len(x) - 2):
+        for t in range(max(edge - 3, window), min(edge + 3, len(x))):
+            begin = t - window  # one more than most windows hold
+            own = rolled(x[begin : t + 1], window)[-1] + (begin if rolled is rolling.rolling_argmax else 0)
+            assert found[t] == own, t

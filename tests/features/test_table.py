@@ -110,8 +110,8 @@ def test_a_frame_and_arrays_give_the_same_bits(market, full):
     assert found.tobytes() == full.tobytes()
 
 
-def test_the_matrix_is_in_row_order_for_gathering_windows(full):
-    assert full.flags.c_contiguous
+def test_every_column_of_the_matrix_is_contiguous(full):
+    assert full.flags.f_contiguous
     assert full.dtype == np.float64
 
 

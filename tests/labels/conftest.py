@@ -49,6 +49,7 @@ def ten_hours():
             columns.VOLATILITY: 0.01,
             columns.SCORE: np.where(np.arange(10) < 8, np.arange(10.0), np.nan),
             columns.LABEL_END: ends,
+            columns.HORIZON_END: ends,
         }
     )
 

@@ -23,6 +23,7 @@ def hours(bars):
             columns.SCORE: np.where(known, np.arange(float(bars)), np.nan),
             columns.VOLATILITY: 1.0,
             columns.LABEL_END: (time + 3 * HOUR).where(known),
+            columns.HORIZON_END: (time + 3 * HOUR).where(known),
         }
     )
 

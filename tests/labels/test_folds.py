@@ -73,6 +73,7 @@ def test_the_refit_of_a_rolling_scheme_learns_from_its_last_days(label_params):
             columns.TIMESTAMP: time,
             columns.SCORE: np.arange(240.0),
             columns.LABEL_END: (time + 3 * HOUR).where(np.arange(240) < 238),
+            columns.HORIZON_END: (time + 3 * HOUR).where(np.arange(240) < 238),
         }
     )
     refit = folds.refit_span(labels, label_params(scheme="rolling", train_days=4))
@@ -105,6 +106,15 @@ def test_unreadable_folds_say_which_command_writes_them(tmp_path, text):
 def test_an_embargo_shorter_than_the_horizon_is_refused(label_params):
     with pytest.raises(ConfigError, match="1 < 2"):
         folds.walk_forward(START, START + 100 * HOUR, HOUR, label_params(embargo_bars=1))
+
+
+def test_an_embargo_as_long_as_a_test_span_is_refused(label_params):
+    """Of test spans of 30 bars nothing would be known when the next begins."""
+    span = START, START + 100 * HOUR, HOUR
+    with pytest.raises(ConfigError, match=r"`labels\.embargo_bars` must be below .* received 30 >= 30"):
+        folds.walk_forward(*span, label_params(embargo_bars=30))
+    first, second = folds.walk_forward(*span, label_params(embargo_bars=29))
+    assert second.train_end == first.test_start + HOUR  # one bar of the fold before is known by then
 
 
 def test_a_history_too_short_for_its_folds_says_so(label_params):

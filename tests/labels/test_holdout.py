@@ -17,7 +17,7 @@ def test_the_last_days_are_held_out_with_an_embargo_before_them(label_params):
 def test_no_days_no_holdout(label_params, ten_hours):
     assert holdout_span(START, HOUR, label_params()) is None
     assert development_end(START, label_params()) == START
-    assert sealed(ten_hours, None) is ten_hours
+    pd.testing.assert_frame_equal(sealed(ten_hours, None), ten_hours)
 
 
 def test_a_label_that_has_seen_the_holdout_is_unknown(ten_hours):

@@ -71,6 +71,7 @@ def test_splits_show_both_sides_of_their_blocks(label_params):
             columns.SCORE: np.where(known, np.arange(40.0), np.nan),
             columns.VOLATILITY: 1.0,
             columns.LABEL_END: (time + 3 * HOUR).where(known),
+            columns.HORIZON_END: (time + 3 * HOUR).where(known),
         }
     )
     plan = combinatorial.cpcv(START, START + 40 * HOUR, HOUR, label_params(), 4, 1)

@@ -1,6 +1,7 @@
 """Cloning shows the network what the teacher does."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -27,13 +28,13 @@ def test_a_teacher_that_trades_names_the_side_it_wants() -> None:
 
 def test_a_flat_teacher_closes_and_holds() -> None:
     teacher = fit_teacher([toy.foreseen(600, 0)], toy.TERMS, horizon_bars=1)
-    flat = Teacher(teacher.weights, teacher.intercept, math.inf)
+    flat = replace(teacher, threshold=math.inf)
     assert shown_actions(flat) == {"close", "hold"}  # close after a random step into a position
 
 
 def test_returns_are_discounted_to_the_end_of_the_demonstration() -> None:
     teacher = fit_teacher([toy.foreseen(600, 0)], toy.TERMS, horizon_bars=1)
-    flat = Teacher(teacher.weights, teacher.intercept, math.inf)
+    flat = replace(teacher, threshold=math.inf)
     market = toy.tensor(np.zeros(200))
     env = BatchedEnv([market], toy.TERMS, accounts=4, episode_bars=150, seed=0)
     shown = demonstrate(flat, env, steps=5, gamma=0.5, seed=1)

@@ -59,6 +59,7 @@ GOOD: dict[str, Any] = {
         "label_difference": 0.0,
         "scaler_difference": 0.0,
         "reaching_labels": 0,
+        "other_rows": 0,
     },
     "checklist": {
         "learning_rate": {"value": 0.002, "bound": "<= 0.0001", "passed": False, "binds": False},
@@ -118,12 +119,13 @@ def known(
     digest: str = "digest-a",
     recipe: str = "recipe-a",
     table: pd.DataFrame | None = None,
-    as_of: str = "2026-01-01",
+    trained_through: str = "2026-01-01",
     label_kind: str = "normalised_percentile",
 ) -> Track:
     """A bundle as the gate knows it."""
     found = track() if table is None else table
-    return Track(digest, recipe, found, datetime.fromisoformat(as_of).replace(tzinfo=UTC), label_kind)
+    through = datetime.fromisoformat(trained_through).replace(tzinfo=UTC)
+    return Track(digest, recipe, found, through, label_kind)
 
 
 def evidence(

@@ -10,9 +10,10 @@ from tests.registry.evidence import interval
 from tests.registry.workspace import finished
 from xrl.__main__ import app
 from xrl.errors import RegistryError
-from xrl.registry.bundle import open_bundle
+from xrl.labels import openings
+from xrl.labels.openings import Opening
+from xrl.paths import Paths
 from xrl.registry.store import Store
-from xrl.tracking import Run, log_run
 
 
 @pytest.fixture
@@ -82,11 +83,39 @@ def test_a_champion_that_cannot_be_read_stops_its_own_model_alone(here: Path) ->
     uri = store.client.get_run(champion.run_id).info.artifact_uri.removeprefix("file://")
     (Path(uri) / "bundle" / "track.parquet").write_bytes(b"damaged")
     said("register", "--root", workspace(here, "two", seed=1))
-    other = open_bundle(Path(workspace(here, "other", seed=2)) / "stages" / "bundle")
-    run = Run("xrl-zoo", "test", {}, {}, {}, {"bundle": other.path})
-    store.create("xrl-zoo", log_run(store.client, store.url, run), {"digest": other.digest})
+    zoo = Path(workspace(here, "other", seed=2)) / "params.yaml"
+    zoo.write_text(zoo.read_text().replace("name: planted ", "name: zoo "))
+    assert "xrl-zoo version 1" in said("register", "--root", str(zoo.parent))
     result = xrl("gate", "--pending")
     assert "xrl-zoo version 1: promote" in result.stdout
     assert isinstance(result.exception, RegistryError)
     assert "xrl-planted version 2 is not judged: the champion, xrl-planted version 1" in str(result.exception)
     assert "gate" not in store.version("xrl-planted", "2").tags
+
+
+def test_the_gate_tells_of_a_used_holdout_and_promotes_all_the_same(here: Path, shared: Paths) -> None:
+    """The tiny bundle holds out three days in December 2023."""
+    days = "2023-12-12T00:00:00+00:00", "2023-12-15T00:00:00+00:00"
+    opened = Opening("2024-01-01", "planted", *days, 72, "cd" * 32, "adaptive", "ef" * 32, None, "curious")
+    openings.append(shared.holdout_log("planted"), opened)
+    said("register", "--root", workspace(here, "run"))
+    told = " ".join(said("gate").split())
+    assert "xrl-planted version 1: promote" in told
+    assert "!!! USED HOLDOUT: days of it were opened before" in told and "curious" in told
+    store = Store(f"sqlite:///{here / 'mlflow.db'}")
+    version = store.version("xrl-planted", "1")
+    assert "USED HOLDOUT" in version.tags["gate_notes"]
+    [note] = store.read_json(version, "gate/decision.json")["notes"]
+    assert note.startswith("!!! USED HOLDOUT")
+
+
+def test_the_ledger_is_shown_lost_and_adopted(here: Path, shared: Paths) -> None:
+    assert said("ledger", "log") == "no ledger\n"
+    said("register", "--root", workspace(here, "run"))
+    assert "1 registrations of 1 recipes, newest hash" in said("ledger", "log")
+    shared.ledger("xrl-planted").unlink()
+    assert "xrl-planted version 1: refuse" in said("gate")
+    assert said("ledger", "adopt", "--reason", "the disk is gone").startswith("1 lines added to ")
+    assert "written afterwards: the disk is gone" in said("ledger", "log", "--model", "xrl-planted")
+    said("register", "--root", str(here / "run"))
+    assert "xrl-planted version 1: promote" in said("gate")

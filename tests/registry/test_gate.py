@@ -81,6 +81,7 @@ def test_a_refusal_names_figure_bound_and_reason() -> None:
         ("causality_outcomes", {"causality__label_difference": 0.5}),
         ("causality_scalers", {"causality__scaler_difference": 0.01}),
         ("causality_labels", {"causality__reaching_labels": 1}),
+        ("causality_rows", {"causality__other_rows": 1}),
         ("f1_macro", {"prediction__f1_macro": interval(0.339, 0.33, 0.35)}),
         ("f1_minus_volatility_only", {"prediction__f1_minus_volatility_only__low": 0.0}),
         ("f1_minus_lightgbm", {"prediction__f1_minus_lightgbm__low": -0.0101}),
@@ -124,6 +125,7 @@ def test_each_figure_out_of_bounds_refuses_and_alone(name: str, changes: dict[st
         ("ece", {"prediction__ece": float("nan")}),
         ("causality", {"causality__difference": float("inf")}),
         ("causality_labels", {"causality__reaching_labels": None}),
+        ("causality_rows", {"causality__other_rows": None}),
         ("sharpe_over_random_timing", {"baselines__random_timing": {}}),
         ("positive_folds", {"folds": []}),
         ("null_f1", {"prediction__null_f1": None}),
@@ -318,14 +320,51 @@ def test_variants_of_the_candidate_and_trainings_of_its_own_recipe_are_no_new_tr
     assert judge(evidence(challenger=modest, tried=own), PARAMS) == judge(evidence(challenger=modest), PARAMS)
 
 
-def test_recipes_whose_returns_are_lost_count_as_different_tries() -> None:
+def test_recipes_whose_returns_are_lost_refuse_and_where_allowed_count_as_different_tries() -> None:
     modest = known(table=track(drift=0.00025))
-    lost = Tried({}, frozenset(f"recipe-{k}" for k in range(30)))
-    assert refused(evidence(challenger=modest, tried=lost)) == ["deflated_sharpe"]
+    names = frozenset(f"recipe-{k}" for k in range(30))
+    assert refused(evidence(challenger=modest, tried=Tried({}, names))) == ["lost_recipes", "deflated_sharpe"]
+    allowed = PARAMS.model_copy(update={"max_lost_recipes": 30})
+    assert refused(evidence(challenger=modest, tried=Tried({}, names)), allowed) == ["deflated_sharpe"]
+    one = evidence(tried=Tried({}, frozenset({"recipe-b"})))
+    [check] = judge(one, PARAMS).refusals
+    assert (check.name, check.figure, check.bound) == ("lost_recipes", 1.0, 0.0)
+    assert "gone from the tracking store (recipe-b): bring their runs back" in check.sentence()
+
+
+def test_runs_that_never_became_a_registration_count_as_tries_and_refuse_nothing_else() -> None:
+    modest = known(table=track(drift=0.00025))
+    strays = frozenset(f"run-{k}" for k in range(30))
+    assert refused(evidence(challenger=modest, tried=Tried({}, frozenset(), strays))) == ["deflated_sharpe"]
+    assert refused(evidence(tried=Tried({}, frozenset(), strays))) == []
+
+
+def test_the_candidates_own_recipe_is_not_lost_for_its_track_is_here() -> None:
+    assert refused(evidence(tried=Tried({}, frozenset({"recipe-a"})))) == []
+
+
+def test_a_registration_that_the_ledger_does_not_know_refuses_and_says_what_to_do() -> None:
+    tried = Tried({}, frozenset(), unentered=frozenset({"recipe-b", "recipe-c"}))
+    [check] = judge(evidence(tried=tried), PARAMS).refusals
+    assert (check.name, check.figure, check.bound) == ("ledger", 2.0, 0.0)
+    assert "does not know (recipe-b, recipe-c)" in check.sentence()
+    assert "xrl ledger adopt" in check.sentence()
+
+
+def test_a_ledger_that_cannot_be_read_refuses() -> None:
+    [check] = judge(evidence(tried=Tried({}, frozenset(), fault="line 3 was changed")), PARAMS).refusals
+    assert (check.name, check.figure, check.reason) == ("ledger", None, "line 3 was changed")
+
+
+def test_what_is_told_beside_a_decision_binds_nothing() -> None:
+    tried = Tried({}, frozenset(), notes=("1 of 2 lines were written afterwards",))
+    decision = judge(replace(evidence(tried=tried), notes=("!!! USED HOLDOUT",)), PARAMS)
+    assert decision.promote
+    assert decision.as_json()["notes"] == ["!!! USED HOLDOUT", "1 of 2 lines were written afterwards"]
 
 
 def test_trials_that_cannot_be_counted_refuse() -> None:
-    assert refused(evidence(tried=None)) == ["effective_trials", "deflated_sharpe"]
+    assert refused(evidence(tried=None)) == ["ledger", "effective_trials", "deflated_sharpe"]
 
 
 def test_luck_alone_is_not_promoted_even_on_the_first_try() -> None:
@@ -346,7 +385,7 @@ def test_judging_twice_gives_the_same_decision() -> None:
 
 
 def test_a_refresh_on_older_data_is_refused() -> None:
-    later = known("digest-b", "recipe-a", as_of="2026-01-02")
+    later = known("digest-b", "recipe-a", trained_through="2026-01-02")
     found = evidence(later, known())
     assert refused(found) == ["refresh_days_newer"]
     [check] = judge(found, PARAMS).refusals
@@ -373,13 +412,19 @@ def test_a_ceiling_that_nothing_stands_behind_raises_no_bound() -> None:
 
 def test_a_recipe_is_its_parameters_and_its_code_less_the_day_it_was_trained() -> None:
     params = load_config(Path(__file__).parents[2] / "params.yaml").model_dump(mode="json")
-    base = recipe_hash(params, "code")
+    base = recipe_hash(params, "code", {})
     later = {**params, "snapshot": {**params["snapshot"], "as_of": "2027-01-01"}}
     shorter = {**params, "snapshot": {**params["snapshot"], "days": 30}}
     bounds = {**params, "gate": {**params["gate"], "f1_floor": 0.0}}
     other = {**params, "experts": {**params["experts"], "seed": 1}}
-    assert recipe_hash(later, "code") == base == recipe_hash(bounds, "code")
-    assert base not in {recipe_hash(shorter, "code"), recipe_hash(other, "code"), recipe_hash(params, "new")}
+    assert recipe_hash(later, "code", {}) == base == recipe_hash(bounds, "code", {})
+    others = {
+        recipe_hash(shorter, "code", {}),
+        recipe_hash(other, "code", {}),
+        recipe_hash(params, "new", {}),
+    }
+    written = {recipe_hash(params, "code", {"rise": f"file {digest}"}) for digest in ("ab", "cd")}
+    assert len({base} | others | written) == 6
 
 
 def test_good_metrics_are_not_shared_between_tests() -> None:

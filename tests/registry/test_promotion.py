@@ -14,9 +14,9 @@ from tests.serve import tiny
 from xrl.errors import BundleError, RegistryError
 from xrl.paths import Paths
 from xrl.registry.bundle import open_bundle, write_bundle
-from xrl.registry.evidence import evidence, track_of
+from xrl.registry.evidence import evidence, recipe_of, track_of
 from xrl.registry.gate import judge
-from xrl.registry.promotion import judge_version, promote, rollback, waiting
+from xrl.registry.promotion import Judgement, judge_version, promote, rollback, waiting
 from xrl.registry.registration import Registration, register
 from xrl.registry.store import Store
 from xrl.registry.version import Version
@@ -37,9 +37,12 @@ def registered(store: Store, root: Path, seed: int = 0, **figures: object) -> Re
     return register(*finished(root, seed, **figures), store)
 
 
+def judgement_of(store: Store, version: Version) -> Judgement:
+    return judge_version(store, version, replay_bundle, tiny.CONFIG.gate, Paths(Path()))  # of no workspace
+
+
 def judged(store: Store) -> list[bool]:
-    found = waiting(store, (NAME,))
-    return [judge_version(store, one, replay_bundle, tiny.CONFIG.gate).decision.promote for one in found]
+    return [judgement_of(store, one).decision.promote for one in waiting(store, (NAME,))]
 
 
 def test_a_registered_run_holds_parameters_metrics_lineage_plots_reports_and_the_bundle(
@@ -131,7 +134,7 @@ def test_rollback_gives_the_place_back_and_keeps_the_bundle_out(store: Store, tm
     with pytest.raises(RegistryError, match="is the first champion"):
         rollback(store, NAME)
     second = registered(store, tmp_path / "two", seed=1).version
-    judge = judge_version(store, second, replay_bundle, tiny.CONFIG.gate)
+    judge = judgement_of(store, second)
     store.tag(second, {"gate": "promote"})
     assert judge.decision.kind == "refresh"
     assert promote(store, NAME) == f"{NAME} version 2 is champion, {NAME} version 1 was"
@@ -145,7 +148,7 @@ def test_a_damaged_bundle_in_the_registry_is_refused_not_a_crash(store: Store, t
     version = registered(store, tmp_path / "w").version
     uri = store.client.get_run(version.run_id).info.artifact_uri
     (Path(uri.removeprefix("file://")) / "bundle" / "policy.onnx").write_bytes(b"damaged")
-    judgement = judge_version(store, version, replay_bundle, tiny.CONFIG.gate)
+    judgement = judgement_of(store, version)
     [check] = judgement.decision.refusals
     assert check.name == "bundle"
     assert "policy.onnx was changed" in check.reason
@@ -163,7 +166,7 @@ def test_a_damaged_champion_leaves_the_challenger_unjudged(store: Store, tmp_pat
     damage(store, first, "track.parquet")
     second = registered(store, tmp_path / "two", seed=1).version
     with pytest.raises(RegistryError, match=r"the champion, xrl-planted version 1, cannot be read"):
-        judge_version(store, second, replay_bundle, tiny.CONFIG.gate)
+        judgement_of(store, second)
     assert "gate" not in store.version(NAME, second.number).tags
     assert [version.number for version in waiting(store, (NAME,))] == ["2"]
 
@@ -176,7 +179,7 @@ def test_a_champion_of_the_schema_before_is_still_judged_against(store: Store, t
     uri = store.client.get_run(first.run_id).info.artifact_uri
     store.tag(first, {"digest": age(Path(uri.removeprefix("file://")) / "bundle")})
     second = registered(store, tmp_path / "two", seed=1).version
-    found = judge_version(store, second, replay_bundle, tiny.CONFIG.gate).decision
+    found = judgement_of(store, second).decision
     assert "common_days" in {check.name for check in found.checks}
 
 
@@ -184,7 +187,7 @@ def test_a_bundle_sealed_around_nonsense_is_refused_not_a_crash(store: Store, tm
     spoiled: dict[str, bytes] = {
         "metrics.json": b"[]",
         "track.parquet": b"no table",
-        "lineage.json": b'{"as_of": "2023-12-14"}',
+        "lineage.json": b'{"as_of": "2023-12-14T00:00:00+00:00", "trained_through": "2023-12-14"}',
         "params.yaml": b"{a: [",
         "golden.json": b'{"tolerance": 1e-4, "pairs": [{}]}',
         "features.json": b"{}",
@@ -195,7 +198,7 @@ def test_a_bundle_sealed_around_nonsense_is_refused_not_a_crash(store: Store, tm
         run = Run(NAME, "test", {}, {}, {}, {"bundle": folder.path})
         tags = {"digest": folder.digest}
         version = store.create(NAME, log_run(store.client, store.url, run), tags)
-        decision = judge_version(store, version, replay_bundle, tiny.CONFIG.gate).decision
+        decision = judgement_of(store, version).decision
         assert [check.name for check in decision.refusals] == ["bundle"], name
     assert waiting(store, (NAME,)) == ()
 
@@ -241,7 +244,7 @@ def test_the_judge_sets_the_bound_of_parity(store: Store, tmp_path: Path) -> Non
     golden["pairs"][0]["expected"]["pattern"][0] += 2e-4
     write_bundle(tmp_path / "bundle", {**files, "golden.json": json.dumps(golden).encode()})
     bundle = open_bundle(tmp_path / "bundle")
-    found = evidence(bundle, None, ALONE, replay_bundle, tiny.CONFIG.gate)
+    found = evidence(bundle, None, ALONE, tmp_path, replay_bundle, tiny.CONFIG.gate)
     assert [check.name for check in judge(found, tiny.CONFIG.gate).refusals] == ["parity_difference"]
 
 
@@ -256,7 +259,7 @@ def test_only_the_planted_world_has_a_ceiling(
     params = yaml.safe_load(files["params.yaml"])
     params["market"] |= {"source": source, "world": world}
     write_bundle(tmp_path / "bundle", {**files, "params.yaml": yaml.safe_dump(params).encode()})
-    found = evidence(open_bundle(tmp_path / "bundle"), None, ALONE, replay_bundle, tiny.CONFIG.gate)
+    found = evidence(open_bundle(tmp_path / "bundle"), None, ALONE, tmp_path, replay_bundle, tiny.CONFIG.gate)
     assert found.has_ceiling is honoured
 
 
@@ -271,6 +274,22 @@ def test_a_bundles_parameters_say_what_its_classes_mean(tmp_path: Path, labels: 
 def test_an_unknown_kind_of_label_is_not_judged(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="no such kind of label: 'astrology'"):
         track_of(open_bundle(labelled(tmp_path / "bundle", {"kind": "astrology"})))
+
+
+def test_a_track_is_as_new_as_the_last_bar_that_trained_its_model(tmp_path: Path) -> None:
+    found = track_of(write_bundle(tmp_path / "bundle", tiny.files()))
+    assert found.trained_through.isoformat() == "2023-12-10T00:00:00+00:00"  # four days before `as_of`
+
+
+def test_a_users_function_with_another_text_is_another_recipe(tmp_path: Path) -> None:
+    files = tiny.files()
+    lineage = json.loads(files["lineage.json"])
+    found = []
+    for name, told in (("none", {}), ("one", {"rise": "file ab"}), ("other", {"rise": "file cd"})):
+        changed = {**files, "lineage.json": json.dumps({**lineage, "functions": told}).encode()}
+        found.append(recipe_of(write_bundle(tmp_path / name, changed)))
+    assert len(set(found)) == 3
+    assert recipe_of(write_bundle(tmp_path / "silent", files)) == found[0]
 
 
 def labelled(path: Path, labels: dict) -> Path:

@@ -92,6 +92,7 @@ def test_status_tells_what_is_served_and_what_a_request_needs(stack: Stack) -> N
     assert found["required_bars"] == tiny.REQUIRED_BARS
     assert found["symbols"] == ["BTCUSDT", "ETHUSDT"]
     assert found["as_of"] == "2023-12-14T00:00:00+00:00"
+    assert found["trained_through"] == "2023-12-10T00:00:00+00:00"
     assert (found["context"], found["context_bars"]) == ([], 0)
     assert found["failure"] is None
     assert found["following"] is True
@@ -116,10 +117,11 @@ def test_predictions_and_actions_are_the_golden_ones(stack: Stack, tiny_files: d
         assert {key: acted[key] for key in predicted} == predicted
 
 
-def test_a_bar_long_after_training_is_called_stale(stack: Stack) -> None:
+def test_a_bar_long_after_the_last_one_that_trained_is_called_stale(stack: Stack) -> None:
+    """Eleven days after `as_of` are fifteen after the last bar trained on; fourteen are allowed."""
     assert stack.post("predict", tiny.request()).json()["is_stale"] is False
     later = tiny.request()
-    shift = 15 * 24 * tiny.BAR_MS
+    shift = 11 * 24 * tiny.BAR_MS
     later["candles"]["timestamp"] = [time + shift for time in later["candles"]["timestamp"]]
     assert stack.post("predict", later).json()["is_stale"] is True
 

@@ -167,10 +167,17 @@ def files(
         "lineage.json": canonical_json(
             {
                 "as_of": "2023-12-14T00:00:00+00:00",
+                "trained_through": "2023-12-10T00:00:00+00:00",  # days after it are held out
                 "git_commit": "0" * 40,
                 "samples": 1000,
                 "stale_after_days": 14,
                 "market": "planted",
+                "data": {"first": "2023-11-14T22:00:00+00:00", "last": "2023-12-13T23:00:00+00:00"},
+                "holdout": {
+                    "start": "2023-12-11T00:00:00+00:00",
+                    "end": "2023-12-14T00:00:00+00:00",
+                    "data": "ab" * 32,
+                },
             }
         ),
         "params.yaml": yaml.safe_dump(params, sort_keys=True).encode(),

@@ -46,7 +46,8 @@ def paths(tmp_path_factory, config) -> Paths:
     score = np.nan_to_num(x[:, 2]) + rng.normal(size=2 * BARS)
     score[np.arange(2 * BARS) % BARS >= BARS - 20] = np.nan
     ends = (keys["timestamp"] + 21 * HOUR).where(np.isfinite(score))
-    labels = keys.assign(forward_return=score / 100, volatility=0.01, score=score, label_end=ends)
+    labels = keys.assign(forward_return=score / 100, volatility=0.01, score=score)
+    labels = labels.assign(label_end=ends, horizon_end=ends)
     spec = {
         "columns": [
             {"name": "shape", "groups": ["pattern"]},

@@ -97,6 +97,15 @@ def test_experts_and_backtest_agree_on_every_class(judged: Walked) -> None:
     one_class_for_all(judged.paths)
 
 
+def test_the_bundle_says_which_days_were_held_out(whole: Walked) -> None:
+    found = open_bundle(whole.paths.bundle).json("lineage.json")
+    end = predicted.START + pd.Timedelta(days=DAYS)
+    start = end - pd.Timedelta(days=whole.config.labels.holdout_days)
+    assert (found["holdout"]["start"], found["holdout"]["end"]) == (start.isoformat(), end.isoformat())
+    assert len(found["holdout"]["data"]) == 64
+    assert found["as_of"] > found["holdout"]["start"] > found["trained_through"]
+
+
 def test_the_bundle_says_what_its_classes_are_and_answers(whole: Walked) -> None:
     found = open_bundle(whole.paths.bundle).json("labels.json")
     assert found["params"]["kind"] == "triple_barrier"
@@ -124,4 +133,8 @@ def test_no_stage_touches_the_holdout(whole: Walked) -> None:
     border = predicted.START + pd.Timedelta(days=DAYS - whole.config.labels.holdout_days)
     for table in (whole.paths.track, whole.paths.oof_predictions, whole.paths.returns):
         assert pd.read_parquet(table)[c.TIMESTAMP].max() < border
-    assert pd.Timestamp(json.loads(whole.paths.refit_report.read_text())["through"]) <= border
+    refitted = json.loads(whole.paths.refit_report.read_text())
+    embargo = pd.Timedelta(hours=whole.config.labels.embargo_bars)
+    assert pd.Timestamp(refitted["through"]) == border - embargo
+    last_bar = pd.Timestamp(refitted["policy_last_bar"], tz="UTC")
+    assert last_bar + pd.Timedelta(hours=1) == border - embargo

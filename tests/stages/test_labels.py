@@ -43,8 +43,11 @@ def test_labels_are_one_row_a_bar_and_unknown_where_not_matured(config, tmp_path
     bars = snapshot(paths)
     labels.run(config, paths)
     table = pd.read_parquet(paths.labels)
-    assert list(table) == ["symbol", "timestamp", "forward_return", "volatility", "score", "label_end"]
-    assert str(table["timestamp"].dtype) == str(table["label_end"].dtype) == columns.TIME_DTYPE
+    outcome = ["forward_return", "volatility", "score", "label_end", "horizon_end"]
+    assert list(table) == ["symbol", "timestamp", *outcome]
+    assert {str(table[name].dtype) for name in ("timestamp", "label_end", "horizon_end")} == {
+        columns.TIME_DTYPE
+    }
     pd.testing.assert_frame_equal(table[["symbol", "timestamp"]], bars[["symbol", "timestamp"]])
     horizon, own = config.labels.horizon_bars, table[table["symbol"] == "BTCUSDT"].reset_index(drop=True)
     assert own["forward_return"][-horizon:].isna().all() and own["label_end"][-horizon:].isna().all()

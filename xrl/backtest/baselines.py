@@ -15,6 +15,7 @@ from xrl.account.step import Terms
 from xrl.backtest.portfolio import Grid, equity_curve, sharpe_of
 from xrl.backtest.replay import replay_targets
 from xrl.env.market import Panel
+from xrl.errors import DataError
 
 #: Candidate thresholds, as quantiles of the signal's size on earlier folds.
 QUANTILES = (0.5, 0.7, 0.8, 0.9, 0.95)
@@ -100,9 +101,17 @@ def quantile_thresholds(
         fold: of each row. (rows,)
         known: per fold the rows that were known when it began. (rows,) each
         share: quantile of the signal's size.
+
+    Raises:
+        DataError: nothing was known when a fold began.
     """
     threshold = np.full(len(signal), np.inf)
     for number, rows in known.items():
+        if not rows.any():
+            raise DataError(
+                f"the threshold of fold {number} needs predictions known when it began; received none. "
+                "Lower `labels.embargo_bars`, or make the test spans longer (`labels.folds`)."
+            )
         threshold[fold == number] = np.quantile(np.abs(signal[rows]), share)
     return threshold
 

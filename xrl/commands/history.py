@@ -2,16 +2,13 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from xrl.commands.root import here
 from xrl.config import load_config
 from xrl.paths import Paths
-
-if TYPE_CHECKING:
-    from xrl.labels.openings import Opening
 
 folds_app = typer.Typer(no_args_is_help=True, help="How the history is divided.")
 holdout_app = typer.Typer(no_args_is_help=True, help="The last days, which no model has seen.")
@@ -48,19 +45,22 @@ def folds_show(
 @holdout_app.command("open")
 def holdout_open(
     reason: Annotated[str, typer.Option(help="Why now; it is logged.")],
+    again: Annotated[
+        bool, typer.Option("--again", help="Open days that were opened before once more; logged as such.")
+    ] = False,
     root: Annotated[Path, typer.Option(help="Checkout or workspace whose stages have run.")] = Path(),
 ) -> None:
-    """Hand out the outcomes of the held-out days. Once: the opening is logged, and so is every later one."""
+    """Hand out the outcomes of the held-out days. Once: it is logged, and a second opening is refused."""
     from xrl.stages.holdout import open_holdout
 
     paths = Paths(root.resolve())
-    opened = open_holdout(load_config(paths.params), paths, datetime.now(UTC), reason)
+    opened = open_holdout(load_config(paths.params), paths, datetime.now(UTC), reason, again)
     if earlier := opened.entry.earlier:
         print(f"!!! OPENED BEFORE ({len(earlier)}): these days are no test of the unseen any more !!!")
         for old in earlier:
-            print(f"!!!   {_told(old)}")
-    print(_told(opened.opening))
-    print(f"{opened.opening.bars} bars, with their outcomes: {paths.holdout_labels}")
+            print(f"!!!   {old.sentence()}")
+    print(opened.entry.opening.sentence())
+    print(f"{opened.entry.opening.bars} bars, with their outcomes: {paths.holdout_labels}")
     print(f"logged as {opened.entry.hash}")
 
 
@@ -72,12 +72,5 @@ def holdout_log() -> None:
     config, paths = here()
     openings, newest = read(paths.holdout_log(config.market.name))
     for opening in openings:
-        print(_told(opening))
+        print(opening.sentence())
     print(f"{len(openings)} openings, newest hash {newest}" if openings else "never opened")
-
-
-def _told(opening: "Opening") -> str:
-    return (
-        f"{opening.opened_at} {opening.market} {opening.start}..{opening.end}, recipe {opening.recipe[:12]}, "
-        f"commit {(opening.commit or 'none')[:12]}: {opening.reason}"
-    )

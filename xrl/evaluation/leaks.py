@@ -45,16 +45,16 @@ def prefix_differences(whole: Array, prefixes: Iterable[Mask], rebuild: Rebuild)
     Raises:
         DataError: no prefix, or a rebuilt matrix of another shape.
     """
-    spread = _deviation(whole)
+    spread = deviations(whole)
     worst = np.full(whole.shape[1], -1.0)
     for keep in prefixes:
-        rebuilt = rebuild(keep)
-        if rebuilt.shape != whole[keep].shape:
+        stored, rebuilt = whole[keep], rebuild(keep)
+        if rebuilt.shape != stored.shape:
             raise DataError(
-                f"columns rebuilt from {int(keep.sum())} bars must have shape {whole[keep].shape}; received "
+                f"columns rebuilt from {len(stored)} bars must have shape {stored.shape}; received "
                 f"{rebuilt.shape}. Build the columns that were stored, in their order."
             )
-        worst = np.maximum(worst, _largest_gap(whole[keep], rebuilt) / spread)
+        worst = np.maximum(worst, largest_gaps(stored, rebuilt) / spread)
     if (worst < 0).any():
         raise DataError("a prefix check needs at least one prefix; received none")
     return worst
@@ -104,15 +104,19 @@ def reaching_labels(
     return int((training & ~(clear & ~np.isnat(ends))).sum())
 
 
-def _largest_gap(whole: Array, rebuilt: Array) -> Array:
-    """Largest absolute difference of each column; unknown on both sides is no difference. (columns,)"""
-    known, also = np.isfinite(whole), np.isfinite(rebuilt)
-    gap = np.abs(np.where(known & also, whole, 0.0) - np.where(known & also, rebuilt, 0.0))
-    return np.asarray(np.where(known == also, gap, np.inf).max(axis=0, initial=0.0))
+def largest_gaps(whole: Array, rebuilt: Array) -> Array:
+    """Largest absolute difference of each column (rows, columns) -> (columns,).
+
+    Unknown on both sides is no difference, unknown on one side alone an infinite one.
+    """
+    with np.errstate(invalid="ignore"):
+        gap = np.fmax.reduce(np.abs(whole - rebuilt), axis=0, initial=0.0)
+    torn = (np.isfinite(whole) != np.isfinite(rebuilt)).any(axis=0)
+    return np.asarray(np.where(torn, np.inf, gap))
 
 
-def _deviation(whole: Array) -> Array:
-    """Standard deviation of each column's finite values, 1 where it is constant. (columns,)"""
+def deviations(whole: Array) -> Array:
+    """Standard deviation of each column's finite values, 1 where constant. (rows, columns) -> (columns,)"""
     known = np.isfinite(whole)
     count = np.maximum(known.sum(axis=0), 1)
     mean = np.where(known, whole, 0.0).sum(axis=0) / count

@@ -45,7 +45,8 @@ def build_expert(columns: int, window: int, shape: Network, loss: Loss = _CLASS_
     body = body_of(shape)
     norm = keras.layers.LayerNormalization(center=False, epsilon=1e-5, name="final_norm")
     dropout = keras.layers.Dropout(shape.dropout, name="head_dropout")
-    embed = keras.layers.Dense(EMBEDDING_WIDTH - shape.units, activation="silu", name="embedding")
+    width = EMBEDDING_WIDTH - (shape.units if shape.stem else 0)
+    embed = keras.layers.Dense(width, activation="silu", name="embedding")
     beside = keras.layers.Concatenate(name="beside_stem")
     heads = _heads(loss)
 
@@ -55,7 +56,7 @@ def build_expert(columns: int, window: int, shape: Network, loss: Loss = _CLASS_
         return found if len(found) > 1 else found["logits"]
 
     def embedding(hidden: Any, stem: Any) -> Any:
-        return beside([embed(hidden), stem])  # (..., 256)
+        return beside([embed(hidden), stem]) if shape.stem else embed(hidden)  # (..., 256)
 
     every = answered(body.every(stem), stem)
     newest, own = body.last(stem), stem[:, -1, :]

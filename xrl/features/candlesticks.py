@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from xrl.features.feature import Feature, declare
 from xrl.features.inputs import Inputs
-from xrl.features.rolling import Array
+from xrl.features.rolling import Array, mean_before
 
 
 def _shape(name: str, lookback: int, formula: str, unit: str = "-1, 0, 1") -> Feature:
@@ -97,12 +97,11 @@ def candlesticks(x: Inputs) -> dict[str, Array]:
 
 
 def _parts(x: Inputs) -> _Bar:
-    top, bottom = np.maximum(x.open, x.close), np.minimum(x.open, x.close)
-    body, upper, lower = top - bottom, x.high - top, bottom - x.low
+    body, upper, lower = x.top - x.bottom, x.upper, x.lower
     white = x.close >= x.open
-    body_10, little = _before(body, 10), 0.1 * _before(x.spread, 10)
+    body_10, little = mean_before(body, 10), 0.1 * mean_before(x.spread, 10)
     return _Bar(
-        *(x.open, x.high, x.low, x.close, top, bottom, body, upper, lower, white),
+        *(x.open, x.high, x.low, x.close, x.top, x.bottom, body, upper, lower, white),
         colour=2 * white.view(np.int8) - 1,
         is_long=body > body_10,
         is_short=body < body_10,
@@ -111,21 +110,9 @@ def _parts(x: Inputs) -> _Bar:
         no_upper=upper < little,
         no_lower=lower < little,
         little=little,
-        shadow=_before(upper + lower, 10) / 2.0,
-        range_5=_before(x.spread, 5),
+        shadow=mean_before(upper + lower, 10) / 2.0,
+        range_5=mean_before(x.spread, 5),
     )
-
-
-@njit(cache=True)
-def _before(x: Array, window: int) -> Array:
-    """Mean of the `window` values before each, summed from the oldest on; NaN where there are fewer."""
-    out = np.full(x.shape[0], np.nan)
-    for t in range(window, x.shape[0]):
-        total = 0.0
-        for s in range(t - window, t):
-            total += x[s]
-        out[t] = total / window
-    return out
 
 
 def _ago(bars: _Bar, back: int) -> _Bar:

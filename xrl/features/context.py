@@ -1,10 +1,12 @@
 """One symbol among others: the lead (BTC), the market's mean, the place in the cross-section.
 
 Enters: one symbol's `Inputs`, closes of the declared other symbols, `ContextParams`. Leaves: (n,) arrays.
-Bars are joined by their open, so both closed at the same moment. Where a symbol's bar, or the 60 before it,
-is missing, its columns are 0 and the flag `lead_available` or `market_available` of that bar is 0; the server
-does not answer then. Every move is in units of the symbol's own 60-bar volatility. The lead itself is
-defined: correlation and beta 1, relative return 0.
+Bars are joined by their open, so both closed at the same moment. A symbol is known on a bar that ends 61
+closes an hour apart, and no hour among them is missing; a move over a hole would pass for one of fewer hours.
+Where the symbol itself or the lead is not known, or less than half of the market, the columns are 0 and the
+flag `lead_available` or `market_available` of that bar is 0; the server does not answer then. Every move is
+in units of the symbol's own 60-bar volatility. The lead itself is defined: correlation and beta 1, relative
+return 0.
 """
 
 import math
@@ -32,6 +34,7 @@ BETA_BARS: Final = 60
 #: Share of the market's symbols that must be known.
 MIN_KNOWN: Final = 0.5
 
+_HOUR: Final = np.timedelta64(1, "h")
 _ABSENT, _UNIT, _REACH = "0 where absent", "60-bar volatilities", (VOLATILITY_WINDOW + 1, 0)
 _REALISED = "Barndorff-Nielsen and Shephard 2004, realised over 60 bars"
 
@@ -86,8 +89,9 @@ class Peer:
 
     @cached_property
     def moves(self) -> Array:
-        """See `moves`; (3, n)."""
-        return np.asarray(moves(self.log_close, rolling_rms(self.log_return, VOLATILITY_WINDOW)))
+        """See `moves`; (3, n), NaN where an hour is missing behind it."""
+        volatility = rolling_rms(self.log_return, VOLATILITY_WINDOW)
+        return np.asarray(moves(self.log_close, np.where(unbroken(self.timestamp), volatility, np.nan)))
 
 
 _NOBODY: Final = Peer(np.empty(0, "datetime64[ms]"), np.empty(0))
@@ -110,7 +114,8 @@ def peer(timestamps: NDArray[np.datetime64], close: Array) -> Peer:
     """Check another symbol's bars.
 
     Raises:
-        DataError: lengths differ, times do not increase, or a close is not a finite number above 0.
+        DataError: lengths differ, times do not increase or are no whole hours, or a close is not a finite
+            number above 0.
     """
     if timestamps.shape != close.shape:
         raise DataError(
@@ -118,6 +123,7 @@ def peer(timestamps: NDArray[np.datetime64], close: Array) -> Peer:
         )
     rules = {
         "times increase": np.concatenate([[True], timestamps[1:] > timestamps[:-1]])[: len(close)],
+        "bars open on the hour, UTC": timestamps == timestamps.astype("datetime64[h]"),
         "closes are finite and above 0": np.isfinite(close) & (close > 0),
     }
     for rule, kept in rules.items():
@@ -130,13 +136,21 @@ def peer(timestamps: NDArray[np.datetime64], close: Array) -> Peer:
     return Peer(timestamps, np.ascontiguousarray(close, dtype=np.float64))
 
 
+def unbroken(timestamp: NDArray[np.datetime64]) -> NDArray[np.bool_]:
+    """Whether each bar and the 60 before it open an hour apart; times are whole hours and increase. (n,)"""
+    reach = min(VOLATILITY_WINDOW, len(timestamp))
+    found = np.zeros(len(timestamp), dtype=bool)
+    found[reach:] = timestamp[reach:] - timestamp[: len(timestamp) - reach] == reach * _HOUR
+    return found
+
+
 @njit(cache=True)
 def moves(log_close: Array, volatility: Array) -> Array:
     """Log returns over 1, 6 and 24 bars in 60-bar volatilities; 0 where the price stands still.
 
     Args:
         log_close: (n,).
-        volatility: (n,) root mean square of the last 60 log returns, NaN for the first 60.
+        volatility: (n,) root mean square of the last 60 log returns, NaN where they are not known.
 
     Returns:
         (3, n), NaN where the volatility is.
@@ -172,13 +186,13 @@ def context_columns(x: Inputs, params: ContextParams, context: Context | None) -
             "`features.context` declares other symbols; pass `context` with the symbol and its peers, or "
             "declare none"
         )
-    own = np.asarray(moves(x.log_close, x.volatility))
+    own = np.asarray(moves(x.log_close, np.where(unbroken(x.timestamp), x.volatility, np.nan)))
     return {**_lead_columns(x, params, context, own), **_market_columns(x, params, context, own)}
 
 
 def _lead_columns(x: Inputs, params: ContextParams, context: Context, own: Array) -> dict[str, Array]:
     if params.lead == context.symbol:
-        known = np.isfinite(x.volatility)
+        known = np.isfinite(own[2])
         found = {name: own[i] for i, name in enumerate(_LEAD_RETURNS)}
         one = np.ones(len(x))
         found |= {"lead_relative_24": np.zeros(len(x)), "lead_correlation": one, "lead_beta": one}

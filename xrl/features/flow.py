@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from xrl.features.feature import Feature, declare
 from xrl.features.inputs import Inputs
-from xrl.features.patterns import close_position
 from xrl.features.rolling import Array, delay, ratio, rolling_sum, trailing_sum
 
 #: Bars behind the funding z-score: 30 settlements at one every 8 hours.
@@ -163,20 +162,20 @@ def _volume(x: Inputs) -> dict[str, Array]:
     `confirmed_move_12` is the 12-bar return in volatilities times twice the share `volume_trend`, which is
     short over short plus long mean volume (0.5 where both are alike or no volume was traded).
     """
-    short, long = rolling_sum(x.volume, 12) / 12.0, rolling_sum(x.volume, 60) / 60.0
+    short, long = x.volume_12 / 12.0, rolling_sum(x.volume, 60) / 60.0
     trend = ratio(short, short + long, undefined=0.5)
     move = ratio(rolling_sum(x.log_return, 12), x.volatility * 12**0.5, undefined=0.0, floor=1e-9)
     return {
         "volume_trend": trend,
-        "volume_return_12": _volume_return(x, 12),
-        "volume_return_24": _volume_return(x, 24),
+        "volume_return_12": _volume_return(x, 12, x.volume_12),
+        "volume_return_24": _volume_return(x, 24, x.volume_24),
         "confirmed_move_12": 2.0 * trend * move,
     }
 
 
-def _volume_return(x: Inputs, window: int) -> Array:
+def _volume_return(x: Inputs, window: int, volume: Array) -> Array:
     weighted = rolling_sum(x.log_return * x.volume, window)
-    mean = ratio(weighted, rolling_sum(x.volume, window), undefined=0.0)
+    mean = ratio(weighted, volume, undefined=0.0)
     return ratio(mean, x.volatility, undefined=0.0, floor=1e-9)
 
 
@@ -191,7 +190,7 @@ def _taker(x: Inputs) -> dict[str, Array]:
     net = np.where(known, np.clip(2.0 * bought - x.volume, -x.volume, x.volume), 0.0)
     volume = np.where(known, x.volume, 0.0)
     imbalance = ratio(net, volume, undefined=0.0)
-    absorbed = (imbalance - (2.0 * close_position(x) - 1.0)) / 2.0
+    absorbed = (imbalance - (2.0 * x.close_position - 1.0)) / 2.0
 
     def of(bars: int) -> Array:
         return ratio(trailing_sum(net, bars), trailing_sum(volume, bars), undefined=0.0)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from xrl import columns
 from xrl.errors import DataError
-from xrl.features.rolling import Array, delay, ratio, rolling_rms
+from xrl.features.rolling import Array, delay, ratio, rolling_rms, rolling_sum, trailing_sum
 
 ATR_WINDOW = 14
 VOLATILITY_WINDOW = 60
@@ -47,6 +47,46 @@ class Inputs:
         return self.high - self.low
 
     @cached_property
+    def top(self) -> Array:
+        """Upper end of the body."""
+        return np.maximum(self.open, self.close)
+
+    @cached_property
+    def bottom(self) -> Array:
+        """Lower end of the body."""
+        return np.minimum(self.open, self.close)
+
+    @cached_property
+    def upper(self) -> Array:
+        """Shadow above the body."""
+        return self.high - self.top
+
+    @cached_property
+    def lower(self) -> Array:
+        """Shadow below the body."""
+        return self.bottom - self.low
+
+    @cached_property
+    def close_position(self) -> Array:
+        """`(close - low) / (high - low)`, 0.5 at zero spread."""
+        return ratio(self.close - self.low, self.spread, undefined=0.5)
+
+    @cached_property
+    def previous_close(self) -> Array:
+        """Close of the bar before; NaN at the first bar."""
+        return delay(self.close, 1)
+
+    @cached_property
+    def volume_12(self) -> Array:
+        """Volume of the last 12 bars; NaN for the first 11."""
+        return rolling_sum(self.volume, 12)
+
+    @cached_property
+    def volume_24(self) -> Array:
+        """Volume of the last 24 bars; NaN for the first 23."""
+        return rolling_sum(self.volume, 24)
+
+    @cached_property
     def log_close(self) -> Array:
         """Natural logarithm of the (scaled) close."""
         return np.log(self.close)
@@ -60,6 +100,19 @@ class Inputs:
     def volatility(self) -> Array:
         """Root mean square of the last 60 one-bar log returns; NaN for the first 60 bars."""
         return rolling_rms(self.log_return, VOLATILITY_WINDOW)
+
+    @cached_property
+    def volatility_24(self) -> Array:
+        """Root mean square of the last 24 one-bar log returns; NaN for the first 24 bars."""
+        return rolling_rms(self.log_return, 24)
+
+    @cached_property
+    def volatility_168(self) -> Array:
+        """Root mean square of the last 168 log returns, of those there are; NaN at the first bar."""
+        squares = self.log_return * self.log_return
+        squares[:1] = 0.0  # no return yet
+        returns = np.minimum(np.arange(len(self), dtype=np.float64), 168.0)
+        return np.sqrt(ratio(trailing_sum(squares, 168), returns, undefined=np.nan))
 
     @cached_property
     def atr(self) -> Array:
@@ -99,7 +152,7 @@ def inputs(bars: Mapping[str, NDArray[np.float64]] | pd.DataFrame, timestamps: o
         high=price[columns.HIGH] * scale,
         low=price[columns.LOW] * scale,
         close=price[columns.CLOSE] * scale,
-        volume=price[columns.VOLUME],
+        volume=price[columns.VOLUME].copy(),  # read-only arrays would have every loop compiled once more
         taker_buy_volume=_optional(bars, columns.TAKER_BUY_VOLUME, len(time)),
         funding_rate=_optional(bars, columns.FUNDING_RATE, len(time)),
         open_interest=_optional(bars, columns.OPEN_INTEREST, len(time)),

@@ -44,12 +44,11 @@ FEATURES: tuple[Feature, ...] = (
 def patterns(x: Inputs) -> dict[str, Array]:
     """Every pattern column; a bar without spread has its close in the middle and no shadows or body."""
     body = x.close - x.open
-    top, bottom = np.maximum(x.open, x.close), np.minimum(x.open, x.close)
-    upper = ratio(x.high - top, x.spread, undefined=0.0)
-    lower = ratio(bottom - x.low, x.spread, undefined=0.0)
+    upper = ratio(x.upper, x.spread, undefined=0.0)
+    lower = ratio(x.lower, x.spread, undefined=0.0)
     body_ratio = ratio(body, x.spread, undefined=0.0)
     return {
-        "close_position": close_position(x),
+        "close_position": x.close_position,
         "body_ratio": body_ratio,
         "upper_shadow": upper,
         "lower_shadow": lower,
@@ -66,11 +65,6 @@ def patterns(x: Inputs) -> dict[str, Array]:
     }
 
 
-def close_position(x: Inputs) -> Array:
-    """`(close - low) / (high - low)`, 0.5 at zero spread."""
-    return ratio(x.close - x.low, x.spread, undefined=0.5)
-
-
 def _signed(bullish: NDArray[np.bool_], bearish: NDArray[np.bool_]) -> Array:
     return bullish.astype(np.float64) - bearish.astype(np.float64)
 
@@ -83,7 +77,7 @@ def _warm(values: Array, bars: int) -> Array:
 
 def _engulfing(x: Inputs) -> Array:
     """Body that covers the previous body of the other colour, one end at least beyond it."""
-    open_1, close_1 = delay(x.open, 1), delay(x.close, 1)
+    open_1, close_1 = delay(x.open, 1), x.previous_close
     up, down = x.close >= x.open, x.close < x.open
     up_1, down_1 = close_1 >= open_1, close_1 < open_1
     over = (x.close >= open_1) & (x.open <= close_1) & ((x.close > open_1) | (x.open < close_1))

@@ -9,7 +9,7 @@ import numpy as np
 
 from xrl.features.feature import Feature, declare
 from xrl.features.inputs import Inputs
-from xrl.features.rolling import Array, delay, ratio, rolling_rms, rolling_sum, trailing_sum
+from xrl.features.rolling import Array, delay, ratio, trailing_sum
 
 TREND_BARS = 48
 TREND_BOUND = 1.0
@@ -39,20 +39,12 @@ def regime(x: Inputs) -> dict[str, Array]:
     trend = ratio(moved, x.volatility * TREND_BARS**0.5, undefined=0.0, floor=1e-9)
     unknown = np.isnan(trend)
     up, down = trend > TREND_BOUND, trend < -TREND_BOUND
-    short, long = _volatilities(x)
-    volume_short = rolling_sum(x.volume, SHORT_BARS) / SHORT_BARS
+    volume_short = x.volume_24 / SHORT_BARS
     volume_long = trailing_sum(x.volume, LONG_BARS) / np.minimum(np.arange(len(x)) + 1.0, LONG_BARS)
     return {
         "regime_up": np.where(unknown, np.nan, up),
         "regime_down": np.where(unknown, np.nan, down),
         "regime_sideways": np.where(unknown, np.nan, ~(up | down)),
-        "regime_volatility": ratio(short, short + long, undefined=0.5, floor=1e-9),
+        "regime_volatility": ratio(x.volatility_24, x.volatility_24 + x.volatility_168, 0.5, 1e-9),
         "regime_volume": ratio(volume_short, volume_short + volume_long, undefined=0.5),
     }
-
-
-def _volatilities(x: Inputs) -> tuple[Array, Array]:
-    """Root mean square return of the last 24 bars, and of up to 168."""
-    squares = np.nan_to_num(x.log_return) ** 2
-    returns = np.clip(np.arange(len(x), dtype=np.float64), 1.0, LONG_BARS)  # the first bar has none
-    return rolling_rms(x.log_return, SHORT_BARS), np.sqrt(trailing_sum(squares, LONG_BARS) / returns)

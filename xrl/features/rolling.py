@@ -2,16 +2,22 @@
 
 Every value is computed from its own window in a fixed order of additions, never by adding the new and
 subtracting the old bar, so it carries no rounding from bars outside the window: a serving window and the full
-history agree to the bit. Sums over 2^k bars are doubled (w bars cost about log2 w additions a bar).
+history agree to the bit. Sums over 2^k bars are doubled (w bars cost about log2 w additions a bar). Compiled
+loops run over neighbouring bars, whose additions the processor does side by side, a block at a time, so that
+what is passed over again stays in its first cache.
 """
 
 import math
+from typing import Final
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+
+#: Bars of a block.
+BLOCK: Final = 1024
 
 
 def delay(x: Array, bars: int) -> Array:
@@ -25,18 +31,9 @@ def delay(x: Array, bars: int) -> Array:
 
 def rolling_sum(x: Array, window: int) -> Array:
     """Sum of the last `window` values; NaN for the first `window - 1` and where the window holds a NaN."""
-    out = np.empty(len(x))
+    out: Array = trailing_sum(x, window)
     out[: window - 1] = np.nan
-    if window <= len(x):
-        out[window - 1 :] = _window_sums(x, window)
     return out
-
-
-def trailing_sum(x: Array, window: int) -> Array:
-    """Sum of up to `window` last values: at the start of the history, of those there are."""
-    padded = np.zeros(len(x) + window - 1)
-    padded[window - 1 :] = x
-    return np.asarray(_window_sums(padded, window))
 
 
 def rolling_mean(x: Array, window: int) -> Array:
@@ -60,7 +57,7 @@ def ratio(numerator: Array, denominator: Array, undefined: float, floor: Array |
     return np.asarray(_ratio_above(numerator, denominator, undefined, floor))
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _ratio_above(numerator: Array, denominator: Array, undefined: float, floor: float) -> Array:
     out = np.empty(numerator.shape[0])
     for t in range(numerator.shape[0]):
@@ -68,7 +65,7 @@ def _ratio_above(numerator: Array, denominator: Array, undefined: float, floor: 
     return out
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _ratio_above_each(numerator: Array, denominator: Array, undefined: float, floor: Array) -> Array:
     out = np.empty(numerator.shape[0])
     for t in range(numerator.shape[0]):
@@ -77,55 +74,92 @@ def _ratio_above_each(numerator: Array, denominator: Array, undefined: float, fl
 
 
 @njit(cache=True)
-def _window_sums(x: Array, window: int) -> Array:
-    """Sums of every full window, first window first, shape (n - window + 1,)."""
-    count = x.shape[0] - window + 1
-    total, part = np.zeros(count), x.copy()  # part[t]: sum of the `size` values from x[t] on
-    size, offset = 1, 0
-    while True:
-        if window & size:
-            for t in range(count):
-                total[t] += part[offset + t]
-            offset += size
-        if offset == window:
-            return total
-        for t in range(part.shape[0] - 2 * size + 1):
-            part[t] += part[t + size]
-        size *= 2
-
-
-@njit(cache=True)
-def _mean(x: Array, t: int, window: int) -> float:
-    """Mean of the `window` values up to and with x[t], summed from the oldest on."""
-    total = 0.0
-    for s in range(t - window + 1, t + 1):
-        total += x[s]
-    return total / window
-
-
-@njit(cache=True)
-def rolling_std(x: Array, window: int) -> Array:
-    """Population standard deviation of the last `window` values, two passes a window; NaN at the start."""
-    out = np.full(x.shape[0], np.nan)
-    for t in range(window - 1, x.shape[0]):
-        mean = _mean(x, t, window)
-        squares = 0.0
-        for s in range(t - window + 1, t + 1):
-            squares += (x[s] - mean) * (x[s] - mean)
-        out[t] = math.sqrt(squares / window)
+def trailing_sum(x: Array, window: int) -> Array:
+    """Sum of up to `window` last values: at the start of the history, of those there are."""
+    out = np.zeros(x.shape[0])
+    for begin in range(0, x.shape[0], BLOCK):
+        _add_windows(x[max(begin - window + 1, 0) : begin + BLOCK], window, out[begin : begin + BLOCK])
     return out
 
 
+@njit
+def _add_windows(x: Array, window: int, out: Array) -> None:
+    """Add the sum of the last `window` values to `out`, whose bars are the last of `x`; shorter at its start.
+
+    `part[t]` is the sum of the `size` values up to x[t]; a window is laid together from its oldest bar on, of
+    one part for each bit of its length.
+    """
+    size, later, before = 1, window, x.shape[0] - out.shape[0]
+    part = x
+    while True:
+        if window & size:
+            later -= size  # bars of the window after this part of it
+            _add(part[max(before - later, 0) :], out[max(later - before, 0) :])
+        if later == 0:
+            return
+        doubled = part.copy()
+        _add(part, doubled[size:])
+        part = doubled
+        size *= 2
+
+
+@njit
+def _add(x: Array, out: Array) -> None:
+    """Add the first values of `x` to `out`, as many as it holds."""
+    for t in range(out.shape[0]):
+        out[t] += x[t]
+
+
+@njit(error_model="numpy")
+def _means(x: Array, window: int, out: Array) -> None:
+    """Means of the `window` values from each of the first of `x` on, as many as `out` holds, oldest first."""
+    out[:] = 0.0
+    for s in range(window):
+        _add(x[s:], out)
+    for t in range(out.shape[0]):
+        out[t] /= window
+
+
 @njit(cache=True)
+def mean_before(x: Array, window: int) -> Array:
+    """Mean of the `window` values before each, added from the oldest on; NaN where there are fewer."""
+    out = np.full(x.shape[0], np.nan)
+    for begin in range(window, x.shape[0], BLOCK):
+        _means(x[begin - window :], window, out[begin : begin + BLOCK])
+    return out
+
+
+@njit(cache=True, error_model="numpy")
+def rolling_std(x: Array, window: int) -> Array:
+    """Population standard deviation of the last `window` values, two passes a window; NaN at the start."""
+    out, mean = np.full(x.shape[0], np.nan), np.empty(BLOCK)
+    for begin in range(window - 1, x.shape[0], BLOCK):
+        own, past = out[begin : begin + BLOCK], x[begin - window + 1 :]
+        _means(past, window, mean[: own.shape[0]])
+        own[:] = 0.0
+        for s in range(window):
+            value = past[s:]
+            for t in range(own.shape[0]):
+                own[t] += (value[t] - mean[t]) * (value[t] - mean[t])
+        for t in range(own.shape[0]):
+            own[t] = math.sqrt(own[t] / window)
+    return out
+
+
+@njit(cache=True, error_model="numpy")
 def rolling_mean_deviation(x: Array, window: int) -> Array:
     """Mean absolute deviation from the mean of the last `window` values; NaN at the start."""
-    out = np.full(x.shape[0], np.nan)
-    for t in range(window - 1, x.shape[0]):
-        mean = _mean(x, t, window)
-        deviation = 0.0
-        for s in range(t - window + 1, t + 1):
-            deviation += abs(x[s] - mean)
-        out[t] = deviation / window
+    out, mean = np.full(x.shape[0], np.nan), np.empty(BLOCK)
+    for begin in range(window - 1, x.shape[0], BLOCK):
+        own, past = out[begin : begin + BLOCK], x[begin - window + 1 :]
+        _means(past, window, mean[: own.shape[0]])
+        own[:] = 0.0
+        for s in range(window):
+            value = past[s:]
+            for t in range(own.shape[0]):
+                own[t] += abs(value[t] - mean[t])
+        for t in range(own.shape[0]):
+            own[t] /= window
     return out
 
 
@@ -133,11 +167,15 @@ def rolling_mean_deviation(x: Array, window: int) -> Array:
 def rolling_argmax(x: Array, window: int) -> NDArray[np.int64]:
     """Index of the largest of the last `window` values, the latest among equals; of fewer at the start."""
     out = np.zeros(x.shape[0], np.int64)
+    best = 0
     for t in range(x.shape[0]):
-        best = t
-        for s in range(t - 1, max(t - window, -1), -1):
-            if x[s] > x[best]:
-                best = s
+        if x[t] >= x[best]:
+            best = t
+        elif best <= t - window:  # it has left: look the window through
+            best = t - window + 1
+            for s in range(best + 1, t + 1):
+                if x[s] >= x[best]:
+                    best = s
         out[t] = best
     return out
 

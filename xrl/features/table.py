@@ -12,7 +12,6 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from numba import njit
 from numpy.typing import NDArray
 
 from xrl import columns
@@ -108,32 +107,25 @@ def build(
             it declares any.
 
     Returns:
-        (n, len(declared(params))) float64, C order, columns in the order of `declared`.
+        (n, len(declared(params))) float64, columns in the order of `declared`, each of them contiguous
+        (Fortran order): columns are what parquet, scalers and whoever selects some of them read.
 
     Raises:
         DataError: see `inputs.inputs`, `context.context_columns`, `extra.extra_columns`.
     """
     x = inputs(bars, timestamps)
     width = len(FEATURES) + len(extra.names(params.extra))
-    matrix = np.empty((len(x), width))
+    matrix = np.empty((len(x), width), order="F")
     if len(x) == 0:
         return matrix
-    start = 0
+    flat, start = matrix.reshape(-1, order="F"), 0  # a view
     for group in _computed(x, bars, params, context):
         if group:
-            _lay(np.concatenate(list(group.values())), matrix[:, start : start + len(group)])
-            start += len(group)
+            end = start + len(group) * len(x)
+            np.concatenate(list(group.values()), out=flat[start:end])
+            start = end
+        del group  # not held while the next one is computed
     return matrix
-
-
-@njit(cache=True)
-def _lay(found: Array, matrix: Array) -> None:
-    """The columns in `found`, one after the other, into `matrix` (n, k), a few bars of all at a time."""
-    bars, count = matrix.shape
-    for begin in range(0, bars, 8):
-        for j in range(count):
-            for t in range(begin, min(begin + 8, bars)):
-                matrix[t, j] = found[j * bars + t]
 
 
 def names(group: str | None = None, features: Sequence[Feature] = FEATURES) -> tuple[str, ...]:

@@ -94,7 +94,7 @@ def _closed(
 ) -> tuple[Array, NDArray[np.int64]]:
     """Longer bars (count, 8) that began within the history, and how many have closed by each hour's close."""
     n = hour.shape[0]
-    bars = np.full((n, 8), np.nan)
+    bars = np.full((min(n, (hour[-1] - hour[0]) // hours + 2), 8), np.nan)
     known = np.zeros(n, np.int64)
     begun, closed, end = 0, 0, hour[0] - hour[0] % hours
     is_whole = False
@@ -128,6 +128,7 @@ def _closed(
 def _fill(bars: Array, known: NDArray[np.int64], close: Array, out: Array) -> None:
     """Columns of one frame, `out` (7, n), from its closed bars and the hourly closes."""
     high, low, mean, reach = np.nan, np.nan, np.nan, np.nan
+    settled = np.full(out.shape[0], np.nan)
     for t in range(close.shape[0]):
         count = known[t]
         if count < 2:
@@ -137,9 +138,9 @@ def _fill(bars: Array, known: NDArray[np.int64], close: Array, out: Array) -> No
             changes = bars[max(count - BARS, 1) : count]
             high, low, mean = _highest(window), _lowest(window), _mean(window, _CLOSE)
             reach = _mean(changes, _RANGE)
-            _settle(window, changes, out[:, t])
-        else:
-            out[:, t] = out[:, t - 1]
+            _settle(window, changes, settled)
+        for i in range(out.shape[0]):
+            out[i, t] = settled[i]
         spread = high - low
         out[4, t] = (close[t] - low) / spread if spread > 0.0 else 0.5
         out[5, t] = (close[t] - mean) / reach if reach > _FLAT * mean else 0.0

@@ -12,9 +12,9 @@ import numpy as np
 
 from xrl.features.feature import Feature, declare
 from xrl.features.inputs import Inputs
-from xrl.features.rolling import Array, delay, ratio, rolling_mean, rolling_rms, trailing_sum
+from xrl.features.rolling import Array, delay, ratio, rolling_mean
 
-DAY, WEEK = 24, 168
+DAY = 24
 #: A deviation of log returns at or below this counts as none.
 FLAT = 1e-9
 #: Yang and Zhang's weight of the open-to-close variance.
@@ -39,9 +39,7 @@ FEATURES: tuple[Feature, ...] = (
 
 def volatility(x: Inputs) -> dict[str, Array]:
     """Every column of `FEATURES`."""
-    bars = np.minimum(np.arange(len(x), dtype=np.float64), WEEK)
-    week = np.sqrt(ratio(trailing_sum(np.nan_to_num(x.log_return) ** 2, WEEK), bars, undefined=np.nan))
-    found = {"volatility_24": rolling_rms(x.log_return, DAY), "volatility_168": week}
+    found = {"volatility_24": x.volatility_24, "volatility_168": x.volatility_168}
     for name, variance in _variances(x).items():
         deviation = np.sqrt(np.maximum(variance, 0.0))
         found[f"{name}_24"] = ratio(deviation, deviation + x.volatility, undefined=0.5, floor=FLAT)

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from xrl.config import FeatureParams
 from xrl.features.feature import SETTLED, Feature, declare
 from xrl.features.inputs import Inputs
-from xrl.features.patterns import close_position
 from xrl.features.rolling import Array, delay, ratio, rolling_argmax, rolling_mean
 
 #: Bars among which the busiest is sought: a level at which much changed hands.
@@ -58,8 +57,7 @@ def volume_spread(x: Inputs, params: FeatureParams) -> dict[str, Array]:
     """
     volume_ratio = ratio(x.volume, rolling_mean(x.volume, params.volume_window), undefined=1.0)
     spread_atr = x.in_atr(x.spread)
-    position = close_position(x)
-    before = delay(x.close, 1)
+    position, before = x.close_position, x.previous_close
     up, down = x.close > before, x.close < before
     climax = volume_ratio > params.climax_volume_ratio
     near_high = position > params.climax_close_position
@@ -80,7 +78,7 @@ def volume_spread(x: Inputs, params: FeatureParams) -> dict[str, Array]:
         "volume_ratio": volume_ratio,
         **found,
         "effort_result": ratio(spread_atr - volume_ratio, spread_atr + volume_ratio, undefined=0.0),
-        "effort_to_move": _effort_to_move(x, volume_ratio, before),
+        "effort_to_move": _effort_to_move(x, volume_ratio),
         "vsa_signal": signal,
         "vsa_signal_12": rolling_mean(signal, SIGNAL_BARS),
         "volume_node_distance": x.in_atr(x.close - x.close[node]),
@@ -100,8 +98,8 @@ def _signal(flags: dict[str, Array], position: Array, effort: Array) -> Array:
     return np.clip(0.5 * climax + 0.25 * flags["low_volume_test"] + 0.25 * pressed, -1.0, 1.0)
 
 
-def _effort_to_move(x: Inputs, effort: Array, before: Array) -> Array:
-    move = x.in_atr(np.abs(x.close - before))
+def _effort_to_move(x: Inputs, effort: Array) -> Array:
+    move = x.in_atr(np.abs(x.close - x.previous_close))
     return ratio(effort - move, effort + move, undefined=0.0)
 
 
@@ -116,8 +114,8 @@ def _levels(
     """
     level = delay(np.where(volume_ratio[node] > params.level_volume_ratio, x.close[node], np.nan), 1)
     near = params.level_distance_atr * x.atr
-    above = np.minimum(x.close, delay(x.close, 1)) > level
-    below = np.maximum(x.close, delay(x.close, 1)) < level
+    above = np.minimum(x.close, x.previous_close) > level
+    below = np.maximum(x.close, x.previous_close) < level
     unknown = np.isnan(volume_ratio) | np.isnan(x.atr)
     return {
         "high_volume_support": np.where(unknown, np.nan, above & (x.low <= level + near)),

@@ -114,12 +114,12 @@ def test_mask(labels: pd.DataFrame, split: Split) -> Mask:
 def train_mask(labels: pd.DataFrame, split: Split) -> Mask:
     """Bars that train `split`: score known, and parted from every tested block by purge and embargo.
 
-    Before a block, a training label is known an embargo before its first bar; after it, a training bar opens
-    an embargo after the last label of the block is known.
+    Before a block, a training bar's horizon is over an embargo before its first bar; after it, a training bar
+    opens an embargo after the last label of the block is known.
     """
     keep = within(labels, split) & labels[columns.SCORE].notna()
     for block in split.blocks:
-        before = labels[columns.LABEL_END] <= block.start - split.embargo
+        before = labels[columns.HORIZON_END] <= block.start - split.embargo
         after = labels[columns.TIMESTAMP] >= _reach(labels, block) + split.embargo
         keep &= before | after
     return np.asarray(keep, dtype=bool)

@@ -5,9 +5,10 @@
     fold 1 |T T T T T . . b b b|       label of bar 2, known at the close of bar 3, is purged
     rolling|. . T T T . . b b b|    fold 1 of a rolling scheme, four bars of history: bars 2 to 5, 5 is purged
 
-A bar trains a fold iff its own label is known (`label_end`) by the fold's `train_end`, the start of the test
-span less the embargo; nothing that a training label has seen reaches into the test span. A final holdout
-(`xrl.labels.holdout`) is cut off the history before any fold is laid.
+A bar trains a fold iff its horizon is over (`horizon_end`) by the fold's `train_end`, the start of the test
+span less the embargo; nothing that a training label has seen reaches into the test span. A barrier that is
+met early makes no exception: else the last bars would be chosen by their outcome, those without HOLD. A final
+holdout (`xrl.labels.holdout`) is cut off the history before any fold is laid.
 """
 
 import json
@@ -42,7 +43,7 @@ class Refit(NamedTuple):
 
 @dataclass(frozen=True)
 class Fold:
-    """One train and test span; times UTC, ends exclusive for test, inclusive for `label_end` in training."""
+    """One train and test span; times UTC, ends exclusive for test, inclusive for horizons in training."""
 
     index: int
     train_start: pd.Timestamp
@@ -82,7 +83,8 @@ def walk_forward(
     """Folds over the history [start, end), cut-offs not yet fitted; arguments as in `test_edges`.
 
     Raises:
-        ConfigError: the embargo is shorter than the horizon, or a span is too short to train or test on.
+        ConfigError: the embargo is shorter than the horizon or as long as a test span, or a span is too short
+            to train or test on.
     """
     if params.embargo_bars < params.horizon_bars:
         raise ConfigError(
@@ -130,19 +132,25 @@ def _check_lengths(
             f"{params.horizon_bars}, holdout {params.holdout_days} days. Pull more days (`snapshot.days`) or "
             "use fewer `labels.folds`."
         )
+    if shortest <= params.embargo_bars:
+        raise ConfigError(
+            "`labels.embargo_bars` must be below the shortest test span, or nothing of a fold is known when "
+            f"the next begins; received {params.embargo_bars} >= {shortest}. Lower it towards "
+            f"{params.horizon_bars}, use fewer `labels.folds` or pull more days (`snapshot.days`)."
+        )
 
 
 def train_mask(labels: pd.DataFrame, fold: Fold | Refit) -> Mask:
-    """Bars that train `fold`: within its span, label known by `train_end`, score known."""
-    within = (labels[columns.TIMESTAMP] >= fold.train_start) & (labels[columns.LABEL_END] <= fold.train_end)
+    """Bars that train `fold`: within its span, horizon over by `train_end`, score known."""
+    within = (labels[columns.TIMESTAMP] >= fold.train_start) & (labels[columns.HORIZON_END] <= fold.train_end)
     return np.asarray(within & labels[columns.SCORE].notna(), dtype=bool)
 
 
 def purged_mask(labels: pd.DataFrame, fold: Fold | Refit) -> Mask:
-    """Bars of the training span whose label is known too late to train `fold`, or not yet."""
+    """Bars of the training span whose horizon is over too late to train `fold`, or not yet."""
     time = labels[columns.TIMESTAMP]
     within = (time >= fold.train_start) & (time < fold.train_end)
-    return np.asarray(within & ~(labels[columns.LABEL_END] <= fold.train_end), dtype=bool)
+    return np.asarray(within & ~(labels[columns.HORIZON_END] <= fold.train_end), dtype=bool)
 
 
 def embargo_mask(labels: pd.DataFrame, fold: Fold) -> Mask:
@@ -166,7 +174,7 @@ def fit_cuts(labels: pd.DataFrame, folds: Sequence[Fold], params: LabelParams) -
 
 def refit_span(labels: pd.DataFrame, params: LabelParams, held: Span | None = None) -> Refit:
     """Everything through the last matured label, an embargo before the holdout; rolling: its last days."""
-    end = labels[columns.LABEL_END].max()
+    end = labels.loc[labels[columns.SCORE].notna(), columns.HORIZON_END].max()
     if held is not None:
         end = min(end, held.train_end)
     start = labels[columns.TIMESTAMP].min()

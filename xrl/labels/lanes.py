@@ -45,7 +45,7 @@ def fold_lanes(labels: pd.DataFrame, laid: Sequence[Fold], refit: Refit, held: S
     """A lane for each fold, and one for the refit.
 
     Args:
-        labels: symbol, timestamp, volatility, score, label_end.
+        labels: symbol, timestamp, volatility, score, label_end, horizon_end.
         laid, refit: with their cut-offs.
         held: the holdout.
     """

@@ -1,23 +1,18 @@
-"""The log of opened holdouts: one JSON line each, never rewritten, chained by hashes.
+"""The logs of opened holdouts: one chained log a market (`xrl.chain`), all in one folder.
 
-Enters: the log's path, an opening. Leaves: openings. Each line holds the hash of the line before and its own,
-so a line that was changed, left out or moved is found. Lines cut off the end, and a log begun anew, leave no
-gap in the chain: keep the newest hash elsewhere (it is printed) if that must be ruled out.
+Enters: a log's path, an opening. Leaves: openings. Days count as seen where an earlier opening showed some of
+them of the same market, or showed the very same bars under any market's name.
 """
 
-import fcntl
-import hashlib
-import json
-import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
-from xrl.errors import DataError
-
-_FIRST: Final = "0" * 64
+from xrl import chain
+from xrl.chain import Link
+from xrl.errors import ConfigError, DataError
 
 
 @dataclass(frozen=True)
@@ -34,56 +29,100 @@ class Opening:
     recipe: str  # hash of parameters and code
     commit: str | None  # None outside a checkout
     reason: str
+    again: bool = False  # some of its days had been seen before
+
+    def sentence(self) -> str:
+        """Who opened what, and why, in one line."""
+        return (
+            f"{self.opened_at} {self.market} {self.start}..{self.end}, recipe {self.recipe[:12]}, commit "
+            f"{(self.commit or 'none')[:12]}{', AGAIN' if self.again else ''}: {self.reason}"
+        )
 
 
-def read(path: Path) -> tuple[tuple[Opening, ...], str]:
-    """All openings, oldest first, and the newest hash.
+class Days(NamedTuple):
+    """Days of a market; times ISO 8601, UTC."""
 
-    Raises:
-        DataError: a line is no opening, or does not follow from the one before.
-    """
-    if not path.is_file():
-        return (), _FIRST
-    found, newest = [], _FIRST
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
-        record = _record(line)
-        if record is None or record["previous"] != newest or record["hash"] != _hash(record):
-            raise DataError(
-                f"{path}, line {number}: it was changed, or a line before it is missing, so nobody knows how "
-                "often the holdout was opened. Bring the log back from a backup; nothing opens without it."
-            )
-        newest = record["hash"]
-        found.append(Opening(**{field.name: record[field.name] for field in fields(Opening)}))
-    return tuple(found), newest
+    market: str
+    start: str
+    end: str
+    data: str | None  # SHA-256 of their bars, where they are a holdout
 
 
 class Entry(NamedTuple):
-    """An opening as it was logged: the hash of its line, and who saw some of the same days before."""
+    """An opening as it was logged, the hash of its line, and who saw some of the same days before."""
 
+    opening: Opening
     hash: str
     earlier: tuple[Opening, ...]
 
 
-def append(path: Path, opening: Opening) -> Entry:
-    """Add `opening` at the end, on disk when this returns.
+def read(path: Path) -> tuple[tuple[Opening, ...], str]:
+    """All openings of one log, oldest first, and the newest hash.
 
     Raises:
-        DataError: the log is damaged.
+        DataError: the log is damaged, or a line is no opening.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as log:
-        fcntl.flock(log, fcntl.LOCK_EX)
-        before, newest = read(path)
-        record = {**asdict(opening), "previous": newest}
-        record["hash"] = _hash(record)
-        log.write(_canonical(record) + "\n")
-        log.flush()
-        os.fsync(log.fileno())
-    return Entry(str(record["hash"]), tuple(old for old in before if _overlap(old, opening)))
+    links = chain.read(path)
+    return _openings(path, links), links[-1].hash if links else chain.FIRST
 
 
-def _overlap(old: Opening, new: Opening) -> bool:
-    """Whether both show some of the same days of the same market, whatever the recipe."""
+def append(path: Path, opening: Opening, again: bool = False) -> Entry:
+    """Add `opening` at the end, on disk when this returns.
+
+    Args:
+        path: log of the opening's market.
+        opening: what is to be opened.
+        again: whether days that were seen before may be opened once more; it is logged as such.
+
+    Raises:
+        ConfigError: such days, and `again` is not said.
+        DataError: a log in the folder is damaged.
+    """
+    earlier: list[Opening] = []
+    logged: list[Opening] = []
+
+    def tell(before: tuple[Link, ...]) -> Mapping[str, Any]:
+        _openings(path, before)
+        days = Days(opening.market, opening.start, opening.end, opening.data)
+        earlier.extend(seen_before(path.parent, days))
+        if earlier and not again:
+            raise ConfigError(_refusal(earlier))
+        logged.append(replace(opening, again=bool(earlier)))
+        return asdict(logged[0])
+
+    link = chain.append(path, tell)
+    return Entry(logged[0], link.hash, tuple(earlier))
+
+
+def seen_before(folder: Path, days: Days) -> tuple[Opening, ...]:
+    """Every logged opening that showed some of `days`, whatever its recipe; `folder` holds the logs.
+
+    Raises:
+        DataError: a log in the folder is damaged.
+    """
+    known = [old for log in sorted(folder.glob("*.jsonl")) for old in read(log)[0]]
+    return tuple(old for old in known if old.data == days.data or _overlap(old, days))
+
+
+def _openings(path: Path, links: tuple[Link, ...]) -> tuple[Opening, ...]:
+    names = {field.name for field in fields(Opening)}
+    for number, link in enumerate(links, start=1):
+        if not names - {"again"} <= link.told.keys() <= names:
+            raise DataError(f"{path}, line {number}: it is no opening of a holdout; who wrote it?")
+    return tuple(Opening(**link.told) for link in links)
+
+
+def _refusal(earlier: list[Opening]) -> str:
+    shown = "; ".join(old.sentence() for old in earlier)
+    return (
+        f"days of this holdout were opened before ({len(earlier)}): {shown}. What they say of a model that "
+        "was changed since is no test of the unseen: hold out later days. To see them once more, say "
+        "`--again`; it is logged as such."
+    )
+
+
+def _overlap(old: Opening, new: Days) -> bool:
+    """Whether both show some of the same days of the same market."""
     return (
         old.market == new.market and _time(old.start) < _time(new.end) and _time(new.start) < _time(old.end)
     )
@@ -91,21 +130,3 @@ def _overlap(old: Opening, new: Opening) -> bool:
 
 def _time(text: str) -> datetime:
     return datetime.fromisoformat(text)
-
-
-def _record(line: str) -> dict[str, Any] | None:
-    try:
-        record = json.loads(line)
-    except json.JSONDecodeError:
-        return None
-    names = {field.name for field in fields(Opening)} | {"previous", "hash"}
-    return record if isinstance(record, dict) and set(record) == names else None
-
-
-def _hash(record: Mapping[str, Any]) -> str:
-    told = {name: value for name, value in record.items() if name != "hash"}
-    return hashlib.sha256(_canonical(told).encode()).hexdigest()
-
-
-def _canonical(record: Mapping[str, Any]) -> str:
-    return json.dumps(record, sort_keys=True, separators=(",", ":"))

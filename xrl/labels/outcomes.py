@@ -51,7 +51,7 @@ def outcomes(prices: Prices, params: LabelParams) -> Outcomes:
     volatility = horizon_volatility(prices.close, params.volatility_window, params.horizon_bars)
     if params.kind == "triple_barrier":
         return _barrier_outcomes(prices, volatility, params)
-    end_bar = _horizon_ends(len(prices.close), params.horizon_bars)
+    end_bar = horizon_ends(len(prices.close), params.horizon_bars)
     forward = _forward_return(prices.close, end_bar)
     score = forward if params.kind == "raw_percentile" else _normalised(forward, volatility)
     return Outcomes(forward, volatility, score, end_bar)
@@ -75,7 +75,8 @@ def label_ends(timestamp: NDArray[np.datetime64], end_bar: NDArray[np.int64]) ->
     return ends
 
 
-def _horizon_ends(count: int, horizon_bars: int) -> NDArray[np.int64]:
+def horizon_ends(count: int, horizon_bars: int) -> NDArray[np.int64]:
+    """The bar at whose close each of `count` bars' horizon is over; -1 where that has not come. (count,)"""
     ends = np.full(count, -1, dtype=np.int64)
     known = max(count - horizon_bars, 0)
     ends[:known] = np.arange(known) + horizon_bars

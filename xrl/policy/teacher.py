@@ -12,6 +12,7 @@ Enters: market tensors of training bars alone. Leaves: a target exposure for any
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,10 +33,18 @@ MIN_T_STATISTIC = 1.0
 _BARS_PER_DAY = 24
 
 
+class Choice(NamedTuple):
+    """What is chosen on the later part of the training bars."""
+
+    penalty: float  # one of PENALTIES
+    quantile: float | None  # of the edge's size, beyond which is traded; None: never
+
+
 @dataclass(frozen=True)
 class Teacher:
     """Linear edge and a threshold; `threshold` is infinite when the teacher is flat."""
 
+    choice: Choice
     weights: NDArray[np.float64]  # (inputs,)
     intercept: float
     threshold: float
@@ -55,28 +64,37 @@ def market_inputs(tensor: MarketTensor | Panel) -> NDArray[np.float32]:
     return np.concatenate([tensor.block, tensor.market, tensor.regime], axis=1)
 
 
-def fit_teacher(tensors: Sequence[MarketTensor], terms: Terms, horizon_bars: int) -> Teacher:
+def fit_teacher(
+    tensors: Sequence[MarketTensor], terms: Terms, horizon_bars: int, choice: Choice | None = None
+) -> Teacher:
     """Fit the rule on training bars.
 
     Args:
         tensors: training bars of every symbol.
         terms: costs the threshold is chosen under.
         horizon_bars: bars ahead of the return that is regressed.
+        choice: penalty and threshold that were chosen elsewhere; None: choose them here.
     """
+    choice = _chosen(tensors, terms, horizon_bars) if choice is None else choice
+    final = _regress(tensors, horizon_bars, choice.penalty)
+    threshold = math.inf if choice.quantile is None else _threshold(final, tensors, choice.quantile)
+    return Teacher(choice, final.weights, final.intercept, threshold)
+
+
+def _chosen(tensors: Sequence[MarketTensor], terms: Terms, horizon_bars: int) -> Choice:
+    """What earned most reliably on the later part, by a regression on the earlier."""
     cuts = [int(len(tensor) * FIT_SHARE) for tensor in tensors]
     early = [tensor.rows(slice(0, cut)) for tensor, cut in zip(tensors, cuts)]
     late = [tensor.rows(slice(cut, None)) for tensor, cut in zip(tensors, cuts)]
     panel = stack(late)
-    best_t, best_penalty, best_quantile = MIN_T_STATISTIC, PENALTIES[-1], None
+    best_t, best = MIN_T_STATISTIC, Choice(PENALTIES[-1], None)
     for penalty in PENALTIES:
         trial = _regress(early, horizon_bars, penalty)
         for quantile in QUANTILES:
             t = _t_statistic(trial, _threshold(trial, early, quantile), panel, terms)
             if t > best_t:
-                best_t, best_penalty, best_quantile = t, penalty, quantile
-    final = _regress(tensors, horizon_bars, best_penalty)
-    threshold = math.inf if best_quantile is None else _threshold(final, tensors, best_quantile)
-    return Teacher(final.weights, final.intercept, threshold)
+                best_t, best = t, Choice(penalty, quantile)
+    return best
 
 
 @njit
@@ -96,7 +114,7 @@ def _regress(tensors: Sequence[MarketTensor], horizon: int, penalty: float) -> T
     x = (inputs - center) / scale
     gram = x.T @ x + penalty * len(x) * np.eye(x.shape[1])
     weights = np.linalg.solve(gram, x.T @ (score - score.mean())) / scale
-    return Teacher(weights, float(-center @ weights), math.inf)
+    return Teacher(Choice(penalty, None), weights, float(-center @ weights), math.inf)
 
 
 def _forward_score(tensor: MarketTensor, horizon: int) -> NDArray[np.float64]:

@@ -24,7 +24,7 @@ from xrl.errors import TrainingError
 from xrl.policy.clone import clone, demonstrate
 from xrl.policy.fused import Actor, FusedPolicy, Reading, Standardise
 from xrl.policy.sb3_env import AccountsVecEnv
-from xrl.policy.teacher import Teacher, fit_teacher, market_inputs
+from xrl.policy.teacher import Choice, Teacher, fit_teacher, market_inputs
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,11 @@ class FittedPolicy(NamedTuple):
 
 
 def fit_policy(
-    tensors: Sequence[MarketTensor], params: PolicyParams, terms: Terms, horizon_bars: int
+    tensors: Sequence[MarketTensor],
+    params: PolicyParams,
+    terms: Terms,
+    horizon_bars: int,
+    choice: Choice | None = None,
 ) -> FittedPolicy:
     """Train one network per seed on `tensors` and join them.
 
@@ -46,6 +50,7 @@ def fit_policy(
         params: section `policy`.
         terms: costs and margin of the accounts.
         horizon_bars: of the labels; the teacher's horizon.
+        choice: the teacher's penalty and threshold where they are given; None: chosen on `tensors`.
 
     Raises:
         TrainingError: too few bars, an input or a network's weight that is no number.
@@ -64,7 +69,7 @@ def fit_policy(
         )
     torch.set_num_threads(1)
     started = time.perf_counter()
-    teacher = fit_teacher(tensors, terms, horizon_bars)
+    teacher = fit_teacher(tensors, terms, horizon_bars, choice)
     log.info(
         "teacher: %s",
         f"threshold {teacher.threshold:.3f}" if teacher.trades else "flat, nothing earns its costs",
@@ -75,7 +80,8 @@ def fit_policy(
         actors.append(actor)
         seeds.append({"seed": seed, **report})
     width = observation_width(tensors[0].block.shape[1])
-    report = {"teacher_trades": teacher.trades, "seeds": seeds, "seconds": time.perf_counter() - started}
+    taught = {"teacher_trades": teacher.trades, "teacher": teacher.choice._asdict()}
+    report = {**taught, "seeds": seeds, "seconds": time.perf_counter() - started}
     return FittedPolicy(FusedPolicy(actors, width), report)
 
 

@@ -74,6 +74,13 @@ RULES = (
         0.0,
         "training labels reach into the bars that test: purge or embargo is missing",
     ),
+    Rule(
+        "causality_rows",
+        "causality.other_rows",
+        "<=",
+        0.0,
+        "an expert learned from other bars than those that may train it",
+    ),
     Rule("f1_macro", "prediction.f1_macro.value", ">=", "gate.f1_floor", "F1 macro is below its floor"),
     Rule(
         "f1_minus_volatility_only",

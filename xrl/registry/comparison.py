@@ -66,6 +66,20 @@ def daily_series(track: pd.DataFrame) -> pd.Series:
     return pd.Series(metrics.daily_returns(grid.timestamp, equity), index=pd.DatetimeIndex(days))
 
 
+def flaw(track: pd.DataFrame) -> str:
+    """Why no account can have had this track; "" where one can.
+
+    A bar's return is a number and at least -1, which a liquidation leaves behind; a symbol has each bar once.
+    """
+    returns = track["net_return"].to_numpy(np.float64)
+    if not np.isfinite(returns).all():
+        return f"{int((~np.isfinite(returns)).sum())} of its returns are no numbers"
+    if (returns < -1.0).any():
+        return f"it loses more than there is: the lowest return of a bar is {returns.min():.4g}"
+    repeated = int(track.duplicated([columns.SYMBOL, columns.TIMESTAMP]).sum())
+    return f"{repeated} of its bars are there twice" if repeated else ""
+
+
 def committee_confusion(track: pd.DataFrame) -> NDArray[np.float64]:
     """Confusion counts (3, 3) of the committee's class on the bars whose label has matured."""
     labelled = track.dropna(subset=[columns.LABEL])

@@ -5,6 +5,7 @@ the files behind it do not bear out is a BundleError, or is left out.
 """
 
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final, get_args
 
 import pandas as pd
@@ -14,7 +15,9 @@ import yaml
 from xrl import columns
 from xrl.config import GateParams, LabelKind
 from xrl.errors import BundleError
+from xrl.registry import used
 from xrl.registry.bundle import Bundle
+from xrl.registry.comparison import flaw
 from xrl.registry.gate import DEFAULT_KIND, Evidence, Replay, Track, recipe_hash
 from xrl.registry.trials import Tried
 
@@ -34,9 +37,21 @@ _TRACK: Final = (
 
 
 def evidence(
-    bundle: Bundle, champion: Track | None, tried: Tried | None, replay: Replay, params: GateParams
+    bundle: Bundle,
+    champion: Track | None,
+    tried: Tried | None,
+    openings: Path,
+    replay: Replay,
+    params: GateParams,
 ) -> Evidence:
     """All that a decision about the challenger's `bundle` rests on.
+
+    Args:
+        bundle, champion: the challenger, and what it is to replace.
+        tried: every recipe of the model.
+        openings: folder of the logs of opened holdouts.
+        replay: of golden pairs.
+        params: section `gate`.
 
     Raises:
         BundleError: a file of it cannot be read as what it should be.
@@ -47,11 +62,12 @@ def evidence(
         metrics = bundle.json("metrics.json")
         market = _params(bundle)["market"]
         has_ceiling = market["source"] == "sandbox" and market["world"] == "planted"
+        notes = used.notes(openings, bundle.json("lineage.json"), track.recipe)
     except _MALFORMED as error:
         raise _unreadable(bundle, error) from error
     if not isinstance(metrics, dict):
         raise BundleError(f"{bundle.path / 'metrics.json'} must hold named figures; run `xrl backtest` again")
-    return Evidence(track, metrics, parity, has_ceiling, champion, tried)
+    return Evidence(track, metrics, parity, has_ceiling, champion, tried, notes)
 
 
 def track_of(bundle: Bundle) -> Track:
@@ -64,19 +80,23 @@ def track_of(bundle: Bundle) -> Track:
         table = pd.read_parquet(bundle.path / "track.parquet")[list(_TRACK)]
         table[columns.TIMESTAMP].dt.tz_convert("UTC")
         table.drop(columns=[columns.SYMBOL, columns.TIMESTAMP]).astype("float64")
-        as_of = datetime.fromisoformat(bundle.json("lineage.json")["as_of"])
+        wrong = flaw(table)
+        trained_through = datetime.fromisoformat(bundle.json("lineage.json")["trained_through"])
         recipe = recipe_of(bundle)
         kind = _label_kind(bundle)
     except _MALFORMED as error:
         raise _unreadable(bundle, error) from error
-    if as_of.tzinfo is None:
-        raise BundleError(f"{bundle.path / 'lineage.json'}: `as_of` has no time zone; train again")
-    return Track(bundle.digest, recipe, table, as_of, kind)
+    if wrong:
+        raise BundleError(f"{bundle.path / 'track.parquet'}: {wrong}; run `xrl backtest` again")
+    if trained_through.tzinfo is None:
+        raise BundleError(f"{bundle.path / 'lineage.json'}: `trained_through` has no time zone; train again")
+    return Track(bundle.digest, recipe, table, trained_through, kind)
 
 
 def recipe_of(bundle: Bundle) -> str:
-    """Hash of what a bundle was made by: parameters and code."""
-    return recipe_hash(_params(bundle), bundle.json("lineage.json").get("source"))
+    """Hash of what a bundle was made by: parameters, our code, and the users' functions."""
+    lineage = bundle.json("lineage.json")
+    return recipe_hash(_params(bundle), lineage.get("source"), lineage.get("functions", {}))
 
 
 def _label_kind(bundle: Bundle) -> LabelKind:

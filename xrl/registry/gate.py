@@ -30,7 +30,7 @@ DEFAULT_KIND: Final[LabelKind] = "normalised_percentile"
 
 #: What a decision does not rest on.
 NOT_JUDGED: Final = (
-    "unregistered trials: recipes never registered, or removed from the tracking store for good",
+    "unregistered trials: recipes never registered, or gone from ledger and tracking store alike",
 )
 #: What a recipe is: the sections that training and trading depend on, less the day they were trained.
 _RECIPE = ("market", "snapshot", "features", "labels", "experts", "oof", "policy", "backtest")
@@ -48,7 +48,7 @@ class Track:
     digest: str
     recipe: str
     track: pd.DataFrame
-    as_of: datetime  # what it learned from had closed by then
+    trained_through: datetime  # it learned from nothing later
     label_kind: LabelKind = DEFAULT_KIND
 
 
@@ -62,6 +62,7 @@ class Evidence:
     has_ceiling: bool  # its market is the world whose optimal rule is known
     champion: Track | None
     tried: Tried | None  # all recipes of its model; None where that cannot be told
+    notes: tuple[str, ...] = ()  # what is known of its days besides, which binds nothing
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ class Decision:
     checks: tuple[Check, ...]
     not_judged: tuple[str, ...] = NOT_JUDGED
     checklist: tuple[str, ...] = ()  # every item of the production checklist, binding or not
+    notes: tuple[str, ...] = ()
 
     @property
     def refusals(self) -> tuple[Check, ...]:
@@ -88,6 +90,7 @@ class Decision:
             "checks": [check._asdict() for check in self.checks],
             "not_judged": list(self.not_judged),
             "checklist": list(self.checklist),
+            "notes": list(self.notes),
         }
 
 
@@ -105,8 +108,9 @@ def judge(evidence: Evidence, params: GateParams) -> Decision:
     judged = tuple(check for check in found if check.name not in skipped)
     passed = all(check.passed for check in judged)
     unjudged = (*NOT_JUDGED, *(f"{name}: {why}" for name, why in skipped.items()))
+    notes = (*evidence.notes, *(evidence.tried.notes if evidence.tried else ()))
     listed = checklist.lines(evidence.metrics)
-    return Decision(passed, False, kind, judged, not_judged=unjudged, checklist=listed)
+    return Decision(passed, False, kind, judged, not_judged=unjudged, checklist=listed, notes=notes)
 
 
 def _skipped(evidence: Evidence) -> dict[str, str]:
@@ -123,12 +127,13 @@ def _skipped(evidence: Evidence) -> dict[str, str]:
     return found
 
 
-def recipe_hash(params: Mapping[str, Any], source: str | None) -> str:
+def recipe_hash(params: Mapping[str, Any], source: str | None, functions: Mapping[str, str]) -> str:
     """SHA-256 of what makes a recipe: its parameters, less the day it was trained, and its code.
 
     Args:
         params: sections of params.yaml.
         source: hash of the code that trained; None where the bundle does not say.
+        functions: users' columns, each with the hash of the file of its function.
     """
     recipe = {
         section: {
@@ -136,7 +141,7 @@ def recipe_hash(params: Mapping[str, Any], source: str | None) -> str:
         }
         for section in _RECIPE
     }
-    return hashlib.sha256(canonical_json({**recipe, "source": source})).hexdigest()
+    return hashlib.sha256(canonical_json({**recipe, "source": source, "functions": functions})).hexdigest()
 
 
 def _own_checks(evidence: Evidence, params: GateParams) -> list[Check]:
@@ -149,7 +154,7 @@ def _own_checks(evidence: Evidence, params: GateParams) -> list[Check]:
         checks.lightgbm(figures, params),
         checks.folds(figures, params),
         *checks.collapse(figures, _side_share(track), params),
-        *trials.deflated_sharpe(track, evidence.challenger.recipe, evidence.tried, params),
+        *trials.checks(track, evidence.challenger.recipe, evidence.tried, params),
         *checklist.binding(figures),
         *_parity(evidence.parity, params),
         *alarms.null(figures, params),
@@ -197,11 +202,11 @@ def _against_champion(evidence: Evidence, kind: Kind, params: GateParams) -> lis
     if kind == "refresh":
         worse = f"the refresh may cost more than {params.refresh_sharpe_margin} of Sharpe"
         inferior = found.inferior
-        newer = (evidence.challenger.as_of - evidence.champion.as_of).total_seconds() / 86400
+        newer = evidence.challenger.trained_through - evidence.champion.trained_through
         older = "it learned from older data than the champion: no refresh"
         return [
             days,
-            checks.compare("refresh_days_newer", newer, ">=", 0.0, older),
+            checks.compare("refresh_days_newer", newer.total_seconds() / 86400, ">=", 0.0, older),
             checks.compare("refresh_inferior", inferior, "<=", params.refresh_probability, worse),
         ]
     better = "the upgrade's Sharpe is not shown to be better than the champion's"

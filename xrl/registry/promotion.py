@@ -12,6 +12,7 @@ from typing import Final
 
 from xrl.config import GateParams
 from xrl.errors import BundleError, RegistryError
+from xrl.paths import Paths
 from xrl.registry.bundle import JUDGED_SCHEMAS
 from xrl.registry.checks import Check
 from xrl.registry.evidence import evidence, track_of
@@ -57,11 +58,19 @@ def _unjudged(store: Store, name: str) -> list[Version]:
     ]
 
 
-def judge_version(store: Store, version: Version, replay: Replay, params: GateParams) -> Judgement:
+def judge_version(
+    store: Store, version: Version, replay: Replay, params: GateParams, paths: Paths
+) -> Judgement:
     """Judge one challenger against its model's champion and record the decision.
 
     A bundle that is damaged or cannot be loaded is refused like one that is bad. One whose champion cannot be
     read is not judged: the fault is not its own, and without the comparison anything would pass.
+
+    Args:
+        store, version: where the challenger is registered, and which it is.
+        replay: of golden pairs.
+        params: section `gate`.
+        paths: of any checkout that shares the market store, beside which ledger and logs lie.
 
     Raises:
         RegistryError: the champion's bundle cannot be read; nothing is recorded.
@@ -69,10 +78,11 @@ def judge_version(store: Store, version: Version, replay: Replay, params: GatePa
     champion = store.aliased(version.name, CHAMPION)
     with tempfile.TemporaryDirectory(prefix="xrl-gate-") as folder:
         against = _champion_track(store, champion, Path(folder)) if champion else None
-        tried = tried_beside(store, version)
+        tried = tried_beside(store, version, paths.ledger(version.name))
         try:
             bundle = store.fetch(version, _new(Path(folder) / "challenger"))
-            decision = judge(evidence(bundle, against, tried, replay, params), params)
+            found = evidence(bundle, against, tried, paths.holdout_logs, replay, params)
+            decision = judge(found, params)
         except BundleError as error:
             broken = Check("bundle", None, "<=", 0.0, False, str(error))
             decision = Decision(promote=False, already_champion=False, kind="first", checks=(broken,))
@@ -83,6 +93,7 @@ def judge_version(store: Store, version: Version, replay: Replay, params: GatePa
             JUDGED_AGAINST: champion.number if champion else _NONE,
             "gate_kind": decision.kind,
             "gate_refusals": "; ".join(check.sentence() for check in decision.refusals)[:4000] or _NONE,
+            "gate_notes": "; ".join(decision.notes)[:4000] or _NONE,
             GATE: PROMOTE if decision.promote else REFUSE,
         },
     )

@@ -1,12 +1,14 @@
 """From a finished training's files to a version in the registry.
 
 Enters: a checkout or workspace in which every stage has run. Leaves: an MLflow run with parameters,
-metrics, plots, reports and the bundle, and a model version bearing the alias `challenger`. A stage
-restored from DVC's cache logs nothing, so all of it is read from the files on disk.
+metrics, plots, reports and the bundle, a line in the ledger of recipes, and a model version that bears the
+line's hash and the alias `challenger`. A stage restored from DVC's cache logs nothing, so all of it is read
+from the files on disk. Whatever is cut short is done by registering again.
 """
 
 import hashlib
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -15,8 +17,10 @@ import yaml
 
 from xrl.config import Config
 from xrl.paths import Paths
+from xrl.registry import ledger
 from xrl.registry.bundle import Bundle, open_bundle
 from xrl.registry.evidence import recipe_of
+from xrl.registry.ledger import Registered
 from xrl.registry.store import BUNDLE_FOLDER, Store
 from xrl.registry.version import CHALLENGER, CHAMPION, Version
 from xrl.tracking import Run, log_run
@@ -51,13 +55,16 @@ def register(config: Config, paths: Paths, store: Store) -> Registration:
 
     Raises:
         BundleError: there is no sound bundle in `paths`.
+        DataError: the ledger is damaged.
         RegistryError: the registry is unreachable or refuses.
     """
     bundle = open_bundle(paths.bundle)
     name = config.market.model_name
     known = store.with_digest(name, bundle.digest)
+    path = paths.ledger(name)
     if known is not None:
         return _reuse(store, known)
+    ledger.read(path)  # a damaged one is told before anything is recorded
     tags = _tags(config, paths, bundle)
     run = Run(
         experiment=name,
@@ -68,7 +75,10 @@ def register(config: Config, paths: Paths, store: Store) -> Registration:
         artifacts=_artifacts(paths),
         curves=_curves(paths),
     )
-    version = store.create(name, log_run(store.client, store.url, run), tags)
+    run_id = log_run(store.client, store.url, run)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    entry = Registered(now, name, tags["recipe"], bundle.digest, run_id)
+    version = store.create(name, run_id, {**tags, ledger.TAG: ledger.enter(path, entry).hash})
     store.set_alias(version, CHALLENGER)
     return Registration(version, is_new=True, is_champion=False)
 

@@ -18,7 +18,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST, ErrorCode
 
-from xrl.errors import RegistryError
+from xrl.errors import BundleError, RegistryError
 from xrl.registry.bundle import SCHEMA, Bundle, canonical_json, open_bundle
 from xrl.registry.version import Version
 from xrl.tracking import connect, without_password
@@ -29,10 +29,12 @@ BUNDLE_FOLDER: Final = "bundle"
 
 
 class RecordedRun(NamedTuple):
-    """A run in the tracking store, and the hash of the recipe that it trained, if it says so."""
+    """A run in the tracking store: the recipe that it trained, if it says so, and whether it is complete."""
 
     id: str
     recipe: str | None
+    digest: str | None  # of its bundle
+    finished: bool
 
 
 _P = ParamSpec("_P")
@@ -175,22 +177,32 @@ class Store:
             found += page
             token = page.token
             if not token:
-                return tuple(RecordedRun(str(run.info.run_id), run.data.tags.get("recipe")) for run in found)
+                return tuple(_recorded(run) for run in found)
 
     @_answered
-    def track(self, run_id: str) -> pd.DataFrame | None:
-        """The track in the bundle that a run holds; None where it is gone or damaged."""
+    def track(self, run_id: str, digest: str) -> pd.DataFrame | None:
+        """The track in the bundle that a run holds; None where the bundle is gone or not that of `digest`."""
         with tempfile.TemporaryDirectory() as aside:
             try:
-                path = self.client.download_artifacts(run_id, f"{BUNDLE_FOLDER}/track.parquet", aside)
-                return pd.read_parquet(path)
-            except (MlflowException, OSError, ValueError):  # pyarrow's own are among the last two
+                path = Path(self.client.download_artifacts(run_id, BUNDLE_FOLDER, aside))
+                return pd.read_parquet(open_bundle(path, expected_digest=digest).path / "track.parquet")
+            except (
+                MlflowException,
+                BundleError,
+                OSError,
+                ValueError,
+            ):  # pyarrow's own are among the last two
                 return None
 
     @_answered
     def read_json(self, version: Version, name: str) -> Any:
         with tempfile.TemporaryDirectory() as aside:
             return json.loads(Path(self.client.download_artifacts(version.run_id, name, aside)).read_bytes())
+
+
+def _recorded(run: MlflowRun) -> RecordedRun:
+    tags, finished = run.data.tags, run.info.status == "FINISHED"
+    return RecordedRun(str(run.info.run_id), tags.get("recipe"), tags.get("digest"), finished)
 
 
 def _version(found: ModelVersion) -> Version:

@@ -78,7 +78,7 @@ class PredictAnswer(IODescriptor):
         description="how far all who vote differ: mutual information in nats, 0: they say the same"
     )
     expert_uncertainty: dict[str, float] = Field(description="the same within each expert's own members")
-    is_stale: bool = Field(description="the newest candle is long after the model's last one")
+    is_stale: bool = Field(description="the newest candle is long after the last one that trained the model")
     lineage: dict[str, str]
 
 
@@ -99,7 +99,10 @@ class StatusAnswer(IODescriptor):
     following: bool = Field(description="whether promotions are still looked for")
     version: str | None
     digest: str | None
-    as_of: str | None
+    as_of: str | None = Field(description="close of the newest candle of its data, held-out days included")
+    trained_through: str | None = Field(
+        description="it learned from nothing later; staleness counts from here"
+    )
     git_commit: str | None
     samples: int | None
     symbols: list[str] | None

@@ -107,7 +107,7 @@ class Predictor:
         labels = bundle.json("labels.json")
         self.digest = bundle.digest
         self.lineage: dict[str, Any] = bundle.json("lineage.json")
-        self._as_of_ms = datetime.fromisoformat(self.lineage["as_of"]).timestamp() * 1000
+        self._trained_through_ms = datetime.fromisoformat(self.lineage["trained_through"]).timestamp() * 1000
         self._features = FeatureParams.model_validate(spec["params"])
         _check_functions(bundle, self._features)
         declared = table.declared(self._features)
@@ -172,9 +172,11 @@ class Predictor:
     def is_stale(self, timestamp_ms: int) -> bool:
         """Whether a bar is so long after the last one the model learned from that it should be trained anew.
 
-        Market time decides, so that a replayed year is judged like a live one.
+        Market time decides, so that a replayed year is judged like a live one. It counts from
+        `trained_through`, by which every price that trained the model was known: `as_of` is as late as that
+        only where no days are held out.
         """
-        age_days = (timestamp_ms - self._as_of_ms) / _DAY_MS
+        age_days = (timestamp_ms - self._trained_through_ms) / _DAY_MS
         return age_days > float(self.lineage["stale_after_days"])
 
     def _see(self, window: Window) -> _Seen:

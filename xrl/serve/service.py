@@ -124,6 +124,7 @@ class Service:
                 "version": served.version.number,
                 "digest": served.predictor.digest,
                 "as_of": lineage["as_of"],
+                "trained_through": lineage["trained_through"],
                 "git_commit": lineage["git_commit"],
                 "samples": lineage["samples"],
                 "symbols": needs.symbols,

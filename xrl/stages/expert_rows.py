@@ -3,6 +3,7 @@
 Enters: stages/features and stages/labels. Leaves: rows, masks and classes.
 """
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ class ExpertRows:
     """Bars of all symbols as one expert sees them, sorted by symbol, then time.
 
     Attributes:
-        labels: symbol, timestamp, forward_return, volatility, score, label_end of every row.
+        labels: symbol, timestamp, forward_return, volatility, score, label_end, horizon_end of every row.
         names: the expert's feature columns, in order.
         matrix: (rows, columns) unscaled features.
         position: (rows,) place within the unbroken run, -1 in warm-up.
@@ -120,5 +121,27 @@ def split_tail(
     if opens.empty:
         raise DataError("no training bar has finite features and a matured label; pull more days")
     boundary = opens.iloc[min(int(len(opens) * (1.0 - share)), len(opens) - 1)]
-    known = (rows.labels[columns.LABEL_END] <= boundary).to_numpy(dtype=bool)
+    known = (rows.labels[columns.HORIZON_END] <= boundary).to_numpy(dtype=bool)
     return training & known, training & (time >= boundary).to_numpy(dtype=bool)
+
+
+def signature(labels: pd.DataFrame, mask: NDArray[np.bool_]) -> dict[str, object]:
+    """What tells a set of bars from any other: written beside a model, for who checks what it learned from.
+
+    Args:
+        labels: symbol, timestamp, label_end of all rows.
+        mask: (rows,) the bars meant.
+
+    Returns:
+        `rows`: how many; `last_label_end`: when the last of their labels is known, ISO 8601, None of no bar;
+        `keys`: SHA-256 hex over each symbol and the opens of its bars, in the order of `labels`.
+    """
+    own = labels[mask]
+    found = hashlib.sha256()
+    for symbol, rows in own.groupby(columns.SYMBOL, sort=False):
+        opens = rows[columns.TIMESTAMP].dt.tz_localize(None).to_numpy("datetime64[ms]")
+        found.update(f"{symbol} {len(rows)}\n".encode())
+        found.update(opens.astype("<i8").tobytes())
+    last = own[columns.LABEL_END].max()
+    told = None if pd.isna(last) else last.isoformat()
+    return {"rows": len(own), "last_label_end": told, "keys": found.hexdigest()}

@@ -26,7 +26,7 @@ from xrl.paths import Paths
 from xrl.stages import expert_pictures
 from xrl.stages.aside import aside, write_json
 from xrl.stages.expert_kinds import Bars, Expert, ask, fit_expert, rows_answered, write_members
-from xrl.stages.expert_rows import alignment_rows, read_rows, split_tail
+from xrl.stages.expert_rows import alignment_rows, read_rows, signature, split_tail
 from xrl.stages.expert_targets import with_targets
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ def run(config: Config, paths: Paths, fold: int, expert: str, watch: "Watch | No
     counts = {"learned": int(learned.sum()), "held": len(tail), "test": len(wanted["test"])}
     about = {"fold": fold, "expert": expert, "members": trained.about, "rows": counts, **report}
     about["uncertainty"] = float(looked_at.uncertainty.mean())
+    about |= {"learned": signature(source.labels, learned), "held": signature(source.labels, held)}
     write_json(paths.expert(fold, expert) / "report.json", {**about, "columns": list(source.names)})
     shutil.rmtree(folder, ignore_errors=True)
     log.info("%d-%s: temperature %.2f, %.1f s", fold, expert, temperature, time.perf_counter() - started)

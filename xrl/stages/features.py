@@ -39,6 +39,7 @@ def run(config: Config, paths: Paths) -> None:
         raise DataError(f"no bars at {paths.bars}; run `xrl snapshot`")
     bars = pd.read_parquet(paths.bars)
     features = table.declared(config.features)
+    _try(bars, config)
     matrix = build_all(bars, config)
     left_out = coverage.left_out(
         _training(bars, matrix, config, features), config.features.min_coverage, features
@@ -66,13 +67,10 @@ def build_all(bars: pd.DataFrame, config: Config) -> NDArray[np.float64]:
 
     Raises:
         ConfigError: a user's column cannot be computed.
-        DataError: a context symbol is not among `bars`, or a user's column is not what it is declared to be.
+        DataError: a context symbol is not among `bars`.
     """
     rows_of = bars.groupby(columns.SYMBOL, sort=False).indices
-    peers = _peers(bars, rows_of, config.features)
-    if config.features.extra:
-        longest = bars.iloc[max(rows_of.values(), key=len)]
-        trial.check(config.features.extra, longest, longest[columns.TIMESTAMP])
+    peers = peers_of(bars, rows_of, config.features)
     matrix = np.full((len(bars), len(table.declared(config.features))), np.nan)
     for symbol, rows in rows_of.items():
         own = bars.iloc[rows]
@@ -82,10 +80,21 @@ def build_all(bars: pd.DataFrame, config: Config) -> NDArray[np.float64]:
     return matrix
 
 
-def _peers(
+def _try(bars: pd.DataFrame, config: Config) -> None:
+    """Hold the users' columns against their declarations on the longest history."""
+    if config.features.extra:
+        longest = bars.iloc[max(bars.groupby(columns.SYMBOL, sort=False).indices.values(), key=len)]
+        trial.check(config.features.extra, longest, longest[columns.TIMESTAMP])
+
+
+def peers_of(
     bars: pd.DataFrame, rows_of: Mapping[str, NDArray[np.int64]], params: FeatureParams
 ) -> dict[str, Peer]:
-    """Closes of the symbols that `features.context` declares."""
+    """Closes of the symbols that `features.context` declares.
+
+    Raises:
+        DataError: one of them is not among `bars`.
+    """
     declared = context.needed(params.context, "")
     absent = [symbol for symbol in declared if symbol not in rows_of]
     if absent:

@@ -5,7 +5,6 @@ stages/holdout/{labels.parquet, opening.json}: the holdout's bars with their out
 by the refit's cut-offs, which no bar of the holdout has moved. What a model says of them is not judged here.
 """
 
-import hashlib
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -25,27 +24,29 @@ from xrl.paths import Paths
 from xrl.registry.gate import recipe_hash
 from xrl.stages.aside import aside, write_json
 from xrl.stages.labels import label_table, read_bars
-from xrl.stages.lineage import git_commit, sections, source_hash
+from xrl.stages.lineage import functions, git_commit, sections, source_hash
 
 
 class Opened(NamedTuple):
     """What was handed out, and how it was logged."""
 
-    opening: Opening
     entry: Entry
     labels: pd.DataFrame
 
 
-def open_holdout(config: Config, paths: Paths, opened_at: datetime, reason: str) -> Opened:
+def open_holdout(
+    config: Config, paths: Paths, opened_at: datetime, reason: str, again: bool = False
+) -> Opened:
     """Log that the holdout is opened, then write its bars' labels.
 
     Args:
         config, paths: of a checkout or workspace whose stage `labels` has run.
         opened_at: now, UTC.
         reason: why, in the opener's words.
+        again: open days that were opened before once more; it is logged as such.
 
     Raises:
-        ConfigError: no reason, or no holdout was kept.
+        ConfigError: no reason, no holdout was kept, or some of its days were opened before.
         DataError: a stage has not run, or with other parameters; or the log is damaged.
     """
     if not reason.strip():
@@ -59,11 +60,11 @@ def open_holdout(config: Config, paths: Paths, opened_at: datetime, reason: str)
     labels = _true_labels(config, paths, held)
     own = labels[labels[columns.TIMESTAMP] >= held.start].reset_index(drop=True)
     opening = _opening(config, paths, held, own, opened_at, reason)
-    entry = openings.append(paths.holdout_log(config.market.name), opening)
+    entry = openings.append(paths.holdout_log(config.market.name), opening, again)
     with aside(paths.holdout_labels) as place:
         own.to_parquet(place, index=False)
-    write_json(paths.holdout_opening, {**vars(opening), "hash": entry.hash})
-    return Opened(opening, entry, own)
+    write_json(paths.holdout_opening, {**vars(entry.opening), "hash": entry.hash})
+    return Opened(entry, own)
 
 
 def _true_labels(config: Config, paths: Paths, held: Span) -> pd.DataFrame:
@@ -76,8 +77,9 @@ def _true_labels(config: Config, paths: Paths, held: Span) -> pd.DataFrame:
             "that what is opened is what was held back"
         )
     _, refit = folds.load(paths.folds)
-    found = classes(labels, refit)
-    return labels.assign(**{columns.LABEL: np.where(found == columns.UNKNOWN, np.nan, found)})
+    told = holdout.sealed(labels, None)
+    found = classes(told, refit)
+    return told.assign(**{columns.LABEL: np.where(found == columns.UNKNOWN, np.nan, found)})
 
 
 def _opening(
@@ -89,20 +91,9 @@ def _opening(
         start=held.start.isoformat(),
         end=held.end.isoformat(),
         bars=len(own),
-        data=_data_hash(read_bars(paths), held),
+        data=holdout.data_hash(read_bars(paths), held),
         kind=config.labels.kind,
-        recipe=recipe_hash(sections(config), source_hash(Path(xrl.__file__).parent)),
+        recipe=recipe_hash(sections(config), source_hash(Path(xrl.__file__).parent), functions(config)),
         commit=git_commit(paths.root),
         reason=reason.strip(),
     )
-
-
-def _data_hash(bars: pd.DataFrame, held: Span) -> str:
-    """SHA-256 over symbols, times and prices of the holdout's bars, the same on every machine."""
-    own = bars[bars[columns.TIMESTAMP] >= held.start].sort_values([columns.SYMBOL, columns.TIMESTAMP])
-    found = hashlib.sha256("\n".join(own[columns.SYMBOL]).encode())
-    time = own[columns.TIMESTAMP].dt.tz_localize(None).to_numpy("datetime64[ms]").astype("<i8")
-    found.update(time.tobytes())
-    for name in (columns.HIGH, columns.LOW, columns.CLOSE):
-        found.update(own[name].to_numpy("<f8").tobytes())
-    return found.hexdigest()

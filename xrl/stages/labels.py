@@ -15,7 +15,7 @@ from xrl.errors import DataError
 from xrl.labels import balance, folds, holdout
 from xrl.labels.barriers import Prices
 from xrl.labels.history import history
-from xrl.labels.outcomes import label_ends, outcomes
+from xrl.labels.outcomes import horizon_ends, label_ends, outcomes
 from xrl.paths import Paths
 from xrl.stages.aside import aside, write_json
 
@@ -67,7 +67,8 @@ def label_table(bars: pd.DataFrame, params: LabelParams) -> pd.DataFrame:
         params: kind, horizon and volatility window.
 
     Returns:
-        symbol, timestamp, forward_return, volatility, score, label_end; NaN and NaT where not matured.
+        symbol, timestamp, forward_return, volatility, score, label_end, horizon_end; NaN and NaT where not
+        matured.
     """
     parts = []
     for _, own in bars.groupby(columns.SYMBOL, sort=False):
@@ -76,12 +77,14 @@ def label_table(bars: pd.DataFrame, params: LabelParams) -> pd.DataFrame:
         )
         found = outcomes(prices, params)
         time = own[columns.TIMESTAMP].to_numpy(dtype="datetime64[ms]")
+        over = horizon_ends(len(time), params.horizon_bars)
         part = own[[columns.SYMBOL, columns.TIMESTAMP]].assign(
             **{
                 columns.FORWARD_RETURN: found.forward_return,
                 columns.VOLATILITY: found.volatility,
                 columns.SCORE: found.score,
                 columns.LABEL_END: pd.DatetimeIndex(label_ends(time, found.end_bar), tz="UTC"),
+                columns.HORIZON_END: pd.DatetimeIndex(label_ends(time, over), tz="UTC"),
             }
         )
         parts.append(part)

@@ -1,13 +1,15 @@
-"""What the bundle says of leaks: columns and outcomes rebuilt from cut histories, scalers, labels that reach.
+"""What the bundle says of leaks: columns and outcomes rebuilt from cut histories, and what models stand on.
 
-Enters: the bars and what the stages features, labels, experts and policy made of them. Leaves: figures for
-the gate, 0 where nothing leaks (`evaluation.leaks`). Nothing is taken on trust from the code that trained:
-training bars are derived here from the folds' spans and the labels' own ends.
+Enters: the bars and what the stages features, labels, experts, policy and refit made of them. Leaves: figures
+for the gate, 0 where nothing leaks (`evaluation.leaks`). What is looked for is knowledge of later bars, not
+errors of another kind: columns and outcomes are built again by the same code, from less. What is derived anew
+and what is taken on trust of the trainings stands in `leak_training`; of policies only the scalers are looked
+at. A holdout is where params and bars put it, whatever the folds say.
 """
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -16,18 +18,14 @@ from numpy.typing import NDArray
 
 from xrl import columns
 from xrl.config import Config
-from xrl.env.market import STATE_COLUMNS
 from xrl.errors import DataError
 from xrl.evaluation import leaks
-from xrl.features import coverage, scaling, table
-from xrl.features.scaling import Scaler
-from xrl.labels import folds
-from xrl.labels.folds import Fold
+from xrl.labels import folds, holdout
+from xrl.labels.history import history
 from xrl.paths import Paths
-from xrl.stages.expert_rows import ExpertRows, read_rows
-from xrl.stages.features import build_all
+from xrl.stages import leak_columns, leak_training, stored_columns
+from xrl.stages.expert_rows import read_rows
 from xrl.stages.labels import label_table
-from xrl.stages.policy_inputs import naive
 
 log = logging.getLogger(__name__)
 
@@ -45,55 +43,51 @@ def figures(config: Config, paths: Paths, bars: pd.DataFrame) -> dict[str, Any]:
     Returns:
         `difference`: largest move of a column, in its standard deviations, when later bars are cut off, and
         its `column`; `bars`: compared in all; `label_difference`: the same of outcomes that are said to be
-        known by then; `scaler_difference`: see `leaks.scaler_difference`, of every
-        fold's scalers; `reaching_labels`: training labels within the embargo of their fold's test span.
+        known by then; `scaler_difference`: see `leaks.scaler_difference`, of every scaler of folds and refit;
+        `reaching_labels`: training labels within the embargo of what their model must not have seen, and
+        outcomes that only the holdout tells; `other_rows`: experts whose reports name other bars than those
+        that may train them.
 
     Raises:
         DataError: a stage has not run, or the history is too short to be cut.
     """
     spec = json.loads(paths.feature_spec.read_bytes())
     prefixes = list(_prefixes(bars, spec["required_bars"]))
-    worst = _features(config, paths, bars, prefixes)
-    laid, _ = folds.load(paths.folds)
-    apart = [_policy_scaler(paths, fold) for fold in laid[1:]]
-    reaching = 0
-    for expert in config.oof.committee:
-        rows = read_rows(paths, expert)
-        apart += [_expert_scaler(paths, fold, expert, rows) for fold in laid]
-        reaching += sum(_reaching(rows, fold, config.labels.embargo_bars) for fold in laid)
+    compared = leak_columns.compare(stored_columns.read(config, paths, bars), prefixes)
     found = {
-        "difference": worst.difference,
-        "column": worst.column,
-        "bars": int(sum(keep.sum() for keep in prefixes)),
+        "difference": compared.worst.difference,
+        "column": compared.worst.column,
+        "bars": compared.bars,
         "label_difference": max(_outcomes(config, paths, bars, keep) for keep in prefixes),
-        "scaler_difference": max(apart),
-        "reaching_labels": reaching,
+        **training_figures(config, paths, bars),
     }
     log.info("causality: %s", found)
     return found
 
 
-def _features(config: Config, paths: Paths, bars: pd.DataFrame, prefixes: Sequence[Mask]) -> leaks.Worst:
-    """The stored columns against those rebuilt from histories that are cut off."""
-    stored = pd.read_parquet(paths.features).drop(columns=[columns.SYMBOL, columns.TIMESTAMP])
-    left_out = json.loads(paths.feature_spec.read_bytes())["left_out"]
-    features = table.declared(config.features)
-    neutral = table.positions([column["name"] for column in left_out if column["observed"]], features)
-    kept = table.positions(list(stored.columns), features)
-
-    def rebuild(keep: Mask) -> Array:
-        return coverage.neutralise(build_all(bars[keep], config), neutral)[:, kept]
-
-    moved = leaks.prefix_differences(stored.to_numpy(np.float64), prefixes, rebuild)
-    return leaks.worst_column(list(stored.columns), moved)
+def training_figures(config: Config, paths: Paths, bars: pd.DataFrame) -> dict[str, float]:
+    """Those of `figures` that tell what the models of all folds and of the refit stand on."""
+    laid, refit = folds.load(paths.folds)
+    span = history(bars)
+    held = holdout.holdout_span(span.end, span.bar, config.labels)
+    embargo = config.labels.embargo_bars * span.bar
+    apart = [leak_training.policy_scalers(paths, laid, refit)]
+    reaching, other = leak_training.unsealed(pd.read_parquet(paths.labels), held), 0
+    for expert in config.oof.committee:
+        rows = read_rows(paths, expert)
+        for model in leak_training.trained(paths, expert, laid, refit, config.experts.calibration_share):
+            apart.append(leak_training.expert_scaler(model, rows))
+            reaching += leak_training.reaching(rows, model.span, held, embargo)
+            other += leak_training.other_rows(model, rows)
+    return {"scaler_difference": max(apart), "reaching_labels": reaching, "other_rows": other}
 
 
 def _outcomes(config: Config, paths: Paths, bars: pd.DataFrame, keep: Mask) -> float:
     """How far the outcomes that are said to be known by a moment differ from those rebuilt at that moment."""
     labels = pd.read_parquet(paths.labels)
-    opens = bars[columns.TIMESTAMP]
-    bar = opens.diff().loc[lambda step: step > pd.Timedelta(0)].min()
-    told = (labels[columns.LABEL_END] <= opens[keep].max() + bar).to_numpy(dtype=bool)
+    told = (labels[columns.LABEL_END] <= bars[columns.TIMESTAMP][keep].max() + history(bars).bar).to_numpy(
+        dtype=bool
+    )
     score = labels[[columns.SCORE]].to_numpy(np.float64)
 
     def rebuild(kept: Mask) -> Array:
@@ -116,47 +110,3 @@ def _prefixes(bars: pd.DataFrame, required_bars: int) -> Iterator[Mask]:
         )
     for at in np.random.default_rng(_SEED).choice(len(eligible), _CUTS, replace=False):
         yield (time < eligible.iloc[at]).to_numpy(dtype=bool)
-
-
-def _expert_scaler(paths: Paths, fold: Fold, expert: str, rows: ExpertRows) -> float:
-    path = paths.expert(fold.index, expert) / "scaler.json"
-    if not path.is_file():
-        raise DataError(f"no {path.name} at {path}; run `xrl experts --fold {fold.index} --expert {expert}`")
-    trains = _trains(rows, fold) & np.isfinite(rows.matrix).all(axis=1)
-    return _apart(Scaler.from_json(path.read_text()), scaling.fit(rows.matrix[trains], rows.names))
-
-
-def _policy_scaler(paths: Paths, fold: Fold) -> float:
-    path = paths.fold_policy_scaler(fold.index)
-    if not path.is_file():
-        raise DataError(f"no {path.name} at {path}; run `xrl policy`")
-    state = pd.read_parquet(paths.features, columns=[columns.TIMESTAMP, *STATE_COLUMNS])
-    earlier = state.loc[state[columns.TIMESTAMP] < fold.train_end, list(STATE_COLUMNS)].to_numpy(np.float64)
-    return _apart(Scaler.from_json(path.read_text()), scaling.fit(earlier, STATE_COLUMNS))
-
-
-def _apart(scaler: Scaler, own: Scaler) -> float:
-    if scaler.columns != own.columns:
-        return float("inf")
-    pairs = scaler.center, scaler.scale, own.center, own.scale
-    return leaks.scaler_difference(*(np.array(values, dtype=np.float64) for values in pairs))
-
-
-def _trains(rows: ExpertRows, fold: Fold) -> Mask:
-    """Bars that may train the fold: opened within its training span, label known by its end. (rows,)"""
-    opens, ends = _naive(rows.labels[columns.TIMESTAMP]), _naive(rows.labels[columns.LABEL_END])
-    known = np.isfinite(rows.labels[columns.SCORE].to_numpy(np.float64))
-    return np.asarray((opens >= naive(fold.train_start)) & (ends <= naive(fold.train_end)) & known)
-
-
-def _reaching(rows: ExpertRows, fold: Fold, embargo_bars: int) -> int:
-    """Labels of the bars that training does take which come within the embargo of the test span."""
-    opens, ends = _naive(rows.labels[columns.TIMESTAMP]), _naive(rows.labels[columns.LABEL_END])
-    steps = np.diff(opens)
-    embargo = embargo_bars * steps[steps > np.timedelta64(0)].min()
-    test = naive(fold.test_start), naive(fold.test_end)
-    return leaks.reaching_labels(opens, ends, rows.training(fold), test, embargo)
-
-
-def _naive(time: pd.Series) -> NDArray[np.datetime64]:
-    return np.asarray(time.dt.tz_localize(None).to_numpy("datetime64[ms]"))

@@ -15,15 +15,20 @@ import yaml
 import xrl
 from xrl import columns
 from xrl.config import Config
-from xrl.labels import folds
+from xrl.features import extra
+from xrl.labels import folds, holdout
+from xrl.labels.holdout import Span
 from xrl.paths import Paths
 
 #: Stage outputs whose bytes follow from code and market alone; hashes of trained ones stay in dvc.lock.
 _HASHED = ("xrl/", "stages/snapshot", "stages/features", "stages/labels")
-#: Code that decides what is learned, traded and measured, below the package's folder.
+#: Code that decides what is learned, traded and measured, below the package's folder: all that a stage
+#: imports (tests/stages/test_lineage.py), less what the bundle is packed and replayed with.
 _SOURCES = (
-    *("account", "backtest", "env", "evaluation", "experts", "features", "labels", "market/candles.py"),
-    *("policy", "presets.py", "stages"),
+    *("account", "backtest", "columns.py", "env", "evaluation", "experts", "features", "labels"),
+    *("market/candles.py", "market/disk.py", "market/monthfile.py", "market/resample.py", "market/rows.py"),
+    *("market/spans.py", "market/store.py", "market/tables.py", "policy", "presets.py", "sandbox/worlds.py"),
+    *("serve/confirmation.py", "stages"),
 )
 #: Sections of params.yaml that a bundle depends on; the gate's bounds are the judge's, not the candidate's.
 SECTIONS = (
@@ -36,6 +41,7 @@ SECTIONS = (
 def lineage(config: Config, paths: Paths, bars: pd.DataFrame) -> dict[str, Any]:
     """The contents of `lineage.json`."""
     _, refit = folds.load(paths.folds)
+    held = folds.load_holdout(paths.folds)
     trained = int(folds.train_mask(pd.read_parquet(paths.labels), refit).sum())
     time = bars[columns.TIMESTAMP]
     return {
@@ -45,8 +51,10 @@ def lineage(config: Config, paths: Paths, bars: pd.DataFrame) -> dict[str, Any]:
         "git_commit": git_commit(paths.root),
         "dvc": _hashes(paths.dvc_lock),
         "source": source_hash(Path(xrl.__file__).parent),
+        "functions": functions(config),
         "samples": trained,
         "trained_through": refit.train_end.isoformat(),
+        "holdout": None if held is None else _held(bars, held),
         "data": {
             "first": time.min().isoformat(),
             "last": time.max().isoformat(),
@@ -59,10 +67,36 @@ def lineage(config: Config, paths: Paths, bars: pd.DataFrame) -> dict[str, Any]:
     }
 
 
+def _held(bars: pd.DataFrame, held: Span) -> dict[str, str]:
+    """The days that were held out, as the log of openings knows them."""
+    return {
+        "start": held.start.isoformat(),
+        "end": held.end.isoformat(),
+        "data": holdout.data_hash(bars, held),
+    }
+
+
 def sections(config: Config) -> dict[str, Any]:
     """The parameters behind a bundle, as plain values."""
     found = config.model_dump(mode="json")
     return {name: found[name] for name in SECTIONS}
+
+
+def functions(config: Config) -> dict[str, str]:
+    """Users' functions among the features: name of the column -> arguments and hash of the function's file.
+
+    The hash is of the file's bytes, so a comment changed in it is a new recipe as well. What that file
+    imports in turn is not hashed.
+
+    Raises:
+        ConfigError: a module or an input does not exist.
+    """
+    written = {one.name for one in config.features.extra if one.function is not None}
+    return {
+        column.name: column.formula
+        for column in extra.features(config.features.extra)
+        if column.name in written
+    }
 
 
 def source_hash(package: Path) -> str:

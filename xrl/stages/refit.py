@@ -6,6 +6,7 @@ own: the report says how far it agrees with the last fold's models on that fold'
 account.
 """
 
+import json
 import logging
 
 import numpy as np
@@ -15,13 +16,15 @@ from numpy.typing import NDArray
 from xrl import columns
 from xrl.account.step import terms_of
 from xrl.config import Config
+from xrl.env.market import MarketTensor
 from xrl.evaluation import metrics
 from xrl.features.scaling import Scaler
 from xrl.labels import folds
-from xrl.labels.folds import Fold
+from xrl.labels.folds import Fold, Refit
 from xrl.paths import Paths
 from xrl.policy.export import to_onnx
 from xrl.policy.exported import ExportedPolicy
+from xrl.policy.teacher import Choice
 from xrl.policy.train import fit_policy
 from xrl.stages.agreement import Agreement, side_agreement
 from xrl.stages.aside import aside, write_json
@@ -44,8 +47,9 @@ def run(config: Config, paths: Paths) -> None:
     refitted = {expert: refit_expert(config, paths, expert, laid, span) for expert in config.oof.committee}
     inputs = read_policy_inputs(paths, config.labels)
     scaler = inputs.scaler(span.train_end)
+    past = policy_bars(inputs, scaler, laid[0], span)
     fitted = fit_policy(
-        inputs.tensors(scaler), config.policy, terms_of(config.backtest), config.labels.horizon_bars
+        past, config.policy, terms_of(config.backtest), config.labels.horizon_bars, judged_choice(paths)
     )
     parity = to_onnx(fitted.policy, paths.refit_policy)
     with aside(paths.refit_policy_scaler) as place:
@@ -54,6 +58,7 @@ def run(config: Config, paths: Paths) -> None:
     committee = committee_of(refitted, config.oof.shares)
     report = {
         "through": span.train_end.isoformat(),
+        "policy_last_bar": str(max(tensor.timestamp[-1] for tensor in past)),
         "temperature": {expert: own.temperature for expert, own in refitted.items()},
         "rank_correlation": _rank_correlation(inputs.predictions, committee),
         **_shares(committee),
@@ -69,6 +74,27 @@ def run(config: Config, paths: Paths) -> None:
         report["through"],
         {key: report[key] for key in ("rank_correlation", "side_agreement", "side_share")},
     )
+
+
+def judged_choice(paths: Paths) -> Choice:
+    """The folds' medians of the teacher's penalty and threshold: what was judged, not a choice of its own.
+
+    Where at least half of the folds' teachers never trade, this one does not either.
+    """
+    report = json.loads(paths.policy_report.read_text())["folds"]
+    chosen = [Choice(**own["teacher"]) for own in report.values()]
+    traded = [own.quantile for own in chosen if own.quantile is not None]
+    penalty = float(np.median([own.penalty for own in chosen]))
+    return Choice(penalty, float(np.median(traded)) if 2 * len(traded) > len(chosen) else None)
+
+
+def policy_bars(inputs: PolicyInputs, scaler: Scaler, first: Fold, span: Refit) -> list[MarketTensor]:
+    """What the refit's policy learns from: every out-of-fold bar up to where the experts' training ends.
+
+    Without a holdout that is the end of the history; before one, the embargo stays unseen.
+    """
+    seen = naive(first.test_start), naive(span.train_end)
+    return [tensor.between(*seen) for tensor in inputs.tensors(scaler)]
 
 
 def _agreement(

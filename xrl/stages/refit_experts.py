@@ -22,7 +22,7 @@ from xrl.labels.folds import Fold, Refit
 from xrl.paths import Paths
 from xrl.stages.aside import aside, write_json
 from xrl.stages.expert_kinds import Bars, ask, fit_expert
-from xrl.stages.expert_rows import alignment_rows, read_rows
+from xrl.stages.expert_rows import alignment_rows, read_rows, signature
 from xrl.stages.expert_targets import with_targets
 from xrl.stages.experts import prediction_table, write_expert
 from xrl.stages.oof import KEYS, embeddings, expert_matrix, read_predictions, test_rows
@@ -70,7 +70,13 @@ def refit_expert(config: Config, paths: Paths, expert: str, laid: Sequence[Fold]
     matrix = expert_matrix(expert, first, table, config.oof).astype(np.float32)
     with aside(folder / "align.npz") as place:
         np.savez(place, allow_pickle=False, matrix=matrix)
-    about = {"expert": expert, "members": trained.about, "epochs": epochs, "temperature": temperature}
+    about: dict[str, Any] = {
+        "expert": expert,
+        "members": trained.about,
+        "epochs": epochs,
+        "temperature": temperature,
+    }
+    about["learned"] = signature(source.labels, training)
     write_json(
         folder / "report.json",
         {**about, "rows": {"learned": int(training.sum())}, "columns": list(source.names)},

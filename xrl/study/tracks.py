@@ -96,6 +96,6 @@ def _blended(
     if not blend.fitted:
         return blends.mean(members), {}
     truth = rows[c.LABEL].fillna(c.UNKNOWN).to_numpy(np.int64)
-    known_from = rows[c.LABEL_END].dt.tz_localize(None).to_numpy("datetime64[ms]")
+    known_from = rows[c.HORIZON_END].dt.tz_localize(None).to_numpy("datetime64[ms]")
     ends = {own.index: own.train_end.tz_localize(None).to_datetime64() for own in question.laid}
     return blends.stacked(members, truth, fold, known_from, ends)

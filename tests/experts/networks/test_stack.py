@@ -141,3 +141,11 @@ def test_a_window_mask_drops_the_same_units_at_every_bar(mask):
 def test_feedforward_counts_units_of_a_plain_one():
     """Three matrices of two thirds of 1.5 x 8 units: 8 * 16 + 8 * 8 weights, and the scale."""
     assert model(feedforward=1.5).get_layer("forward_0").count_params() == 8 + 8 * 16 + 8 * 8
+
+
+@pytest.mark.parametrize("stem", [True, False])
+def test_the_linear_stem_is_in_the_embedding_or_left_out(stem):
+    expert = build_expert(3, WINDOW, shape(stem=stem)).last
+    logits, embedding = expert(windows()[:, :, :3])
+    assert (logits.shape, embedding.shape) == ((3, 3), (3, 256))
+    assert ("beside_stem" in {layer.name for layer in expert.layers}) is stem
