@@ -34,12 +34,17 @@ class Loop:
     Args:
         expert: whose graph it is.
         loss, schedule: what is trained, and at which positions.
-        compiled: whether XLA compiles the step.
+        compiled: whether XLA compiles the step, which then goes through the batch in chunks.
     """
 
     def __init__(self, expert: Expert, loss: Loss, schedule: Schedule, compiled: bool = False) -> None:
         self._schedule = schedule
         self._model = _training_view(expert, schedule)
+        statistics = self._model.non_trainable_weights  # of a batch: those of a chunk would be others
+        if compiled and not statistics:
+            from xrl.experts.chunks import InChunks  # TensorFlow only
+
+            self._model = InChunks(self._model.input, self._model.output, name=self._model.name)
         self._course = RateCourse()
         self._optimizer = keras.optimizers.AdamW(
             self._course, weight_decay=schedule.weight_decay, global_clipnorm=_CLIP_NORM

@@ -47,7 +47,9 @@ def test_later_rows_change_nothing_before_them(layer):
 @pytest.mark.parametrize("layer", LAYERS)
 def test_the_newest_position_alone_is_the_last_of_all(layer):
     memory, x = LAYERS[layer](), rows()
-    np.testing.assert_allclose(numbers(memory(x, last=True)), numbers(memory(x))[:, -1:], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        numbers(memory(x, last=True)), numbers(memory(x))[:, -1:], rtol=1e-5, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("layer", LAYERS)
