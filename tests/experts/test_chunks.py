@@ -6,10 +6,11 @@ import pytest
 import tensorflow as tf
 
 from xrl.experts import losses
+from xrl.experts.backend import compiles
 from xrl.experts.chunks import CHUNK, InChunks
 from xrl.experts.loop import Loop
 from xrl.experts.model import build_expert
-from xrl.presets import Loss, Network, Schedule
+from xrl.presets import PRESETS, Loss, Network, Schedule
 
 WINDOW, COLUMNS, RANKS = 6, 3, 2
 LOSS = Loss(return_weight=0.5, confidence_weight=0.3, rank_weight=0.7, rank_horizons=(6, 12))
@@ -81,3 +82,21 @@ def test_compiled_training_in_chunks_repeats_to_the_bit():
 def test_a_network_with_batch_statistics_is_not_chunked(norm, expected):
     loop = Loop(build_expert(COLUMNS, WINDOW, network(norm=norm)), Loss(), LAST, compiled=True)
     assert isinstance(loop._model, InChunks) is expected
+
+
+@pytest.mark.parametrize(
+    ("own", "positions", "expected"),
+    [
+        ({}, "last", True),
+        ({"input_dropout": 0.2}, "last", False),
+        ({"blocks": "sm"}, "last", False),
+        ({"architecture": "lstm"}, "last", False),
+        ({}, "every", False),
+    ],
+)
+def test_xla_compiles_what_it_makes_faster(own, positions, expected, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    shape = PRESETS["source"].network.model_copy(update=own)
+    assert compiles(shape, Schedule(positions=positions)) is expected
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    assert not compiles(shape, Schedule(positions=positions))

@@ -128,7 +128,8 @@ def test_source_stops_early_and_keeps_the_best_epoch(market, monkeypatch):
     monkeypatch.setattr(Looks, "figures", lambda *given: seen(*given) | {"validation_f1": next(scores)})
     few = learned & (rows.position < 120)
     small = {"units": 8, "memory_size": 4, "blocks": "m"}
-    preset = chosen("source", {"network": small, "schedule": {"epochs": 30, "learning_rate": 1e-3}})
+    often = {"epochs": 30, "learning_rate": 1e-3, "hop": 4, "batch": 8}  # one batch size: one compilation
+    preset = chosen("source", {"network": small, "schedule": often})
     found = train.fit_expert(rows, few, held, preset, WINDOW, seed=0)
     assert found.epochs == 2
     assert len(found.history) == 9  # patience 7 after the best
