@@ -15,7 +15,7 @@ _SHARED = re.compile(r'("shared_object_id": )(\d+)')
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 #: Classes a saved expert is made of; importing them registers them with Keras.
 REGISTERED = (
-    *(mlstm.MLSTM, gates.GateBias, slstm.SLSTM, slstm.SLSTMCell, swiglu.SwiGLU),
+    *(mlstm.MLSTM, gates.GateBias, slstm.SLSTM, swiglu.SwiGLU),
     *(attention.CausalAttention, branches.gelu),
     losses.ExpertLoss,
 )
