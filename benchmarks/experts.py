@@ -1,10 +1,11 @@
-"""The experts: a training step against two Keras LSTMs, memory of a training, one window in onnxruntime.
+"""The experts: a training step against two Keras LSTMs, memory of a training, windows in onnxruntime.
 
 Import it in a fresh process after `backend.prepare()`: the peak memory is counted from what the imports take.
 """
 
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -16,11 +17,12 @@ from benchmarks.memory import peak_growth_bytes
 from benchmarks.timing import median_seconds, side_by_side
 from xrl.columns import CLASSES, EMBEDDING_WIDTH
 from xrl.experts import losses, train
+from xrl.experts.backend import compiles
 from xrl.experts.export import to_onnx
 from xrl.experts.loop import Loop
 from xrl.experts.model import Expert, build_expert
 from xrl.experts.windows import Rows
-from xrl.presets import PRESETS, chosen
+from xrl.presets import PRESETS, Schedule, chosen
 from xrl.serve.onnx_model import OnnxModel
 
 _BATCH, _WINDOW, _COLUMNS = 256, 60, 40
@@ -32,13 +34,16 @@ def measure(
 ) -> dict[str, float]:
     """Figures of group `experts`; peak memory only where Linux tells it."""
     peak_gb = _peak_gb(windows, columns)
-    expert = build_expert(_COLUMNS, _WINDOW, PRESETS["source"].network)
+    network = PRESETS["source"].network
+    expert = build_expert(_COLUMNS, _WINDOW, network)
     ours, theirs = _step_seconds(expert, steps, repetitions)
+    scalar = build_expert(_COLUMNS, _WINDOW, network.model_copy(update={"blocks": "sm"}))
     return {
         **({} if peak_gb is None else {"experts.windows_peak_gb": peak_gb}),
         "experts.step_cpu_ratio_vs_lstm": ours / theirs,
         "yardstick.lstm_step_cpu_ms": 1e3 * theirs,
-        "experts.onnx_ms": 1e3 * _onnx_seconds(expert, answers),
+        "experts.onnx_ms": 1e3 * _onnx_seconds([expert], answers),
+        "experts.onnx_slstm_ms": 1e3 * _onnx_seconds([scalar, scalar], answers),
     }
 
 
@@ -51,10 +56,11 @@ def _step_seconds(expert: Expert, steps: int, repetitions: int) -> tuple[float, 
     called = rng.integers(len(CLASSES), size=(_BATCH, _WINDOW))
     y = np.ones((_BATCH, _WINDOW, losses.channels(0)), dtype=np.float32)  # every weight and flag is 1
     y[..., losses.TARGET] = np.eye(len(CLASSES))[called]
-    loop = Loop(expert, preset.loss, preset.schedule)  # as `xrl experts` trains, XLA or not
+    compiled = compiles(preset.network, preset.schedule)  # as `xrl experts` trains
+    loop = Loop(expert, preset.loss, preset.schedule, compiled)
     loop.start(expert)
     loop.follow(preset.schedule, 1000, 1.0)
-    lstm = _lstm(losses.ExpertLoss(**preset.loss.model_dump()))
+    lstm = _lstm(losses.ExpertLoss(**preset.loss.model_dump()), preset.schedule)
 
     def ours() -> None:
         for _ in range(steps):
@@ -62,7 +68,7 @@ def _step_seconds(expert: Expert, steps: int, repetitions: int) -> tuple[float, 
 
     def theirs() -> None:
         for _ in range(steps):
-            lstm.train_on_batch(x, y)
+            lstm.train_on_batch(x, y[:, -positions:])
 
     ours()
     theirs()
@@ -70,13 +76,19 @@ def _step_seconds(expert: Expert, steps: int, repetitions: int) -> tuple[float, 
     return pair[0] / steps, pair[1] / steps
 
 
-def _lstm(loss: losses.ExpertLoss) -> keras.Model:
-    """Two Keras LSTM(96) layers and class logits at every position, compiled as Keras does by itself."""
+def _lstm(loss: losses.ExpertLoss, schedule: Schedule) -> keras.Model:
+    """Two Keras LSTM(96) layers and class logits, compiled as Keras does by itself (XLA makes it slower).
+
+    They answer where the expert does: at every position, or at the last alone, which the second LSTM then
+    alone returns.
+    """
     x = keras.Input((_WINDOW, _COLUMNS))
     hidden = keras.layers.LSTM(96, return_sequences=True)(x)
-    hidden = keras.layers.LSTM(96, return_sequences=True)(hidden)
+    if schedule.positions == "last":
+        hidden = keras.ops.expand_dims(keras.layers.LSTM(96)(hidden), 1)
+    else:
+        hidden = keras.layers.LSTM(96, return_sequences=True)(hidden)
     model = keras.Model(x, keras.layers.Dense(len(CLASSES))(hidden))
-    schedule = PRESETS["source"].schedule
     optimizer = keras.optimizers.AdamW(
         schedule.learning_rate, weight_decay=schedule.weight_decay, global_clipnorm=1.0
     )
@@ -103,13 +115,15 @@ def _one_epoch(windows: int, columns: int) -> None:
     train.fit_expert(rows, learned, np.zeros(bars, dtype=bool), preset, _WINDOW, _SEED)
 
 
-def _onnx_seconds(expert: Expert, answers: int) -> float:
-    """One window through the exported expert, as the server runs it."""
+def _onnx_seconds(experts: Sequence[Expert], answers: int) -> float:
+    """One window through each of the exported experts, one file after the other, as the server runs them."""
     rng = np.random.default_rng(_SEED)
     matrix = rng.standard_normal((EMBEDDING_WIDTH, config().oof.projection_width))
+    models = []
     with tempfile.TemporaryDirectory(prefix="xrl-bench-") as folder:
-        path = Path(folder) / "expert.onnx"
-        to_onnx([expert.last], path, temperature=1.0, matrices=[matrix])
-        model = OnnxModel(path, (_WINDOW, _COLUMNS), ("probabilities", "block"))
+        for number, expert in enumerate(experts):
+            path = Path(folder) / f"expert-{number}.onnx"
+            to_onnx([expert.last], path, temperature=1.0, matrices=[matrix])
+            models.append(OnnxModel(path, (_WINDOW, _COLUMNS), ("probabilities", "block")))
     x = rng.standard_normal((1, _WINDOW, _COLUMNS), dtype=np.float32)
-    return median_seconds(lambda: model(x), answers)
+    return median_seconds(lambda: [model(x) for model in models], answers)

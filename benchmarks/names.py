@@ -98,10 +98,17 @@ FIGURES: Final = (
         "experts.step_cpu_ratio_vs_lstm",
         0.95,
         "ratio",
-        "CPU time of a training step of the 96-wide two-block expert (preset `source`) / two Keras LSTM(96) "
-        "layers; batch 256, 60 x 40, both trained on every position",
+        "CPU time of a training step of the 96-wide two-block expert (preset `source`; XLA, chunks of 64 "
+        "windows) / two Keras LSTM(96) layers as Keras compiles them; batch 256, 60 x 40, both trained on "
+        "the last position alone",
     ),
     _most("experts.onnx_ms", 0.4, "ms", "the same expert in onnxruntime, batch 1, one thread"),
+    _most(
+        "experts.onnx_slstm_ms",
+        1.5,
+        "ms",
+        "two experts of that width with one sLSTM and one mLSTM block each, one after the other",
+    ),
     _most(
         "experts.windows_peak_gb",
         3,

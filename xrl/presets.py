@@ -125,6 +125,7 @@ _SOURCE_NETWORK = Network(
     feedforward=2.0,
     stem=False,
     dropout=0.2,
+    dropout_mask="window",
     input_dropout=0.0,
 )
 _PRODUCTION_LOSS = Loss(focal_alpha=0.25, focal_gamma=2.0, label_smoothing=0.1)
@@ -174,7 +175,14 @@ PRESETS: Mapping[str, Preset] = {
     "source": Preset(
         network=_SOURCE_NETWORK,
         schedule=Schedule(
-            epochs=50, batch=64, learning_rate=5e-4, weight_decay=0.01, average_epochs=1, patience=7
+            epochs=50,
+            batch=64,
+            learning_rate=5e-4,
+            weight_decay=0.01,
+            positions="last",  # one class a window, as in the text; each bar comes up every eighth epoch
+            hop=8,
+            average_epochs=1,
+            patience=7,
         ),
     ),
     "production_small": _production(

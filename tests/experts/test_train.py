@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from xrl.errors import TrainingError
-from xrl.experts import train
+from xrl.experts import loop, train
+from xrl.experts.backend import compiles
 from xrl.experts.export import to_onnx
 from xrl.experts.monitor import Looks
 from xrl.experts.storage import load_model, save_model
@@ -87,13 +88,33 @@ def test_rows_without_a_full_window_are_refused(fitted, market):
         _predict(fitted, market[0], np.array([1400, 1510]))
 
 
-def test_the_same_seed_gives_the_same_weights(market):
+SMALL = {"units": 8, "memory_size": 8, "input_dropout": 0.0}
+RECIPES = {
+    "lean": _preset(epochs=1),
+    "sLSTM and batch norm": chosen(
+        "lean",
+        {
+            "network": SMALL | {"blocks": "sm", "norm": "batch", "dropout_mask": "window"},
+            "schedule": {"epochs": 1},
+        },
+    ),
+    "compiled by XLA": chosen(
+        "source", {"network": SMALL | {"blocks": "m"}, "schedule": {"epochs": 1, "patience": None}}
+    ),
+}
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_the_same_seed_gives_the_same_weights(market, recipe):
+    """To the bit, the second time in a graph made anew."""
     rows, learned, _ = market
-    few, none = learned & (rows.position < 120), np.zeros_like(learned)
-    first, again = (
-        train.fit_expert(rows, few, none, _preset(epochs=1), WINDOW, seed=5).model for _ in range(2)
-    )
-    for ours, theirs in zip(first.get_weights(), again.get_weights()):
+    few, none, preset = learned & (rows.position < 120), np.zeros_like(learned), RECIPES[recipe]
+    assert compiles(preset.network, preset.schedule) == (recipe == "compiled by XLA")
+    found = []
+    for _ in range(2):
+        loop._made.cache_clear()
+        found.append(train.fit_expert(rows, few, none, preset, WINDOW, seed=5).model.get_weights())
+    for ours, theirs in zip(*found):
         np.testing.assert_array_equal(ours, theirs)
 
 
@@ -127,9 +148,10 @@ def test_source_stops_early_and_keeps_the_best_epoch(market, monkeypatch):
     seen = Looks.figures
     monkeypatch.setattr(Looks, "figures", lambda *given: seen(*given) | {"validation_f1": next(scores)})
     few = learned & (rows.position < 120)
-    found = train.fit_expert(
-        rows, few, held, _preset("source", epochs=30, learning_rate=1e-3), WINDOW, seed=0
-    )
+    small = {"units": 8, "memory_size": 4, "blocks": "m"}
+    often = {"epochs": 30, "learning_rate": 1e-3, "hop": 4, "batch": 8}  # one batch size: one compilation
+    preset = chosen("source", {"network": small, "schedule": often})
+    found = train.fit_expert(rows, few, held, preset, WINDOW, seed=0)
     assert found.epochs == 2
     assert len(found.history) == 9  # patience 7 after the best
 

@@ -61,7 +61,7 @@ def test_whatever_is_suggested_is_a_recipe() -> None:
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     found = [recipe(PRESETS["lean"], suggested(study.ask())) for _ in range(30)]
     assert len({str(own) for own in found}) == 30
-    assert {own.network.blocks for own in found} == {"m", "mm"}
+    assert {own.network.blocks for own in found} == {"m", "mm", "s", "sm"}
     assert all(2 <= own.schedule.epochs <= 6 for own in found)
     assert all(own.schedule.average_epochs <= own.schedule.epochs for own in found)
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xrl.errors import TrainingError
+from xrl.experts.backend import compiles
 from xrl.experts.losses import OUTPUTS, TARGET, ExpertLoss
 from xrl.experts.model import Expert, build_expert
 from xrl.experts.schedules import RateCourse
@@ -28,20 +29,30 @@ _KEPT = 4  # compiled loops
 
 
 class Loop:
-    """One expert's graph with its optimizer; belongs to whoever called `start` last."""
+    """One expert's graph with its optimizer; belongs to whoever called `start` last.
 
-    def __init__(self, expert: Expert, loss: Loss, schedule: Schedule) -> None:
+    Args:
+        expert: whose graph it is.
+        loss, schedule: what is trained, and at which positions.
+        compiled: whether XLA compiles the step, which then goes through the batch in chunks.
+    """
+
+    def __init__(self, expert: Expert, loss: Loss, schedule: Schedule, compiled: bool = False) -> None:
         self._schedule = schedule
         self._model = _training_view(expert, schedule)
+        statistics = self._model.non_trainable_weights  # of a batch: those of a chunk would be others
+        if compiled and not statistics:
+            from xrl.experts.chunks import InChunks  # TensorFlow only
+
+            self._model = InChunks(self._model.input, self._model.output, name=self._model.name)
         self._course = RateCourse()
         self._optimizer = keras.optimizers.AdamW(
             self._course, weight_decay=schedule.weight_decay, global_clipnorm=_CLIP_NORM
         )
         self._optimizer.build(self._model.trainable_variables)  # else the step is traced twice
         self._course.attach(self._optimizer)
-        # Without XLA: on one CPU thread and widths this small its loops took 3.5 times as long.
         self._model.compile(
-            optimizer=self._optimizer, loss=ExpertLoss(**loss.model_dump()), jit_compile=False
+            optimizer=self._optimizer, loss=ExpertLoss(**loss.model_dump()), jit_compile=compiled
         )
 
     def start(self, expert: Expert) -> None:
@@ -124,7 +135,8 @@ def loop_of(columns: int, window: int, preset: Preset) -> Loop:
 
 @functools.lru_cache(maxsize=_KEPT)
 def _made(columns: int, window: int, network: Network, loss: Loss, schedule: Schedule) -> Loop:
-    return Loop(build_expert(columns, window, network, loss), loss, schedule)
+    expert = build_expert(columns, window, network, loss)
+    return Loop(expert, loss, schedule, compiles(network, schedule))
 
 
 def _training_view(expert: Expert, schedule: Schedule) -> keras.Model:

@@ -91,29 +91,49 @@ class ExpertLoss(keras.losses.Loss):
         self.settings = Loss.model_validate(settings)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
+        return self.part(y_true, y_pred, self.counts(y_true))
+
+    def counts(self, y_true: Any) -> tuple[Any, Any, Any]:
+        """By what the sums of `part` are divided: positions trained on, of known score, known ranks."""
+        known = (self._trained(y_true), self._scored(y_true), self._ranked(y_true))
+        trained, scored, ranked = (ops.maximum(ops.sum(of), _TINY) for of in known)
+        return trained, scored, ranked
+
+    def part(self, y_true: Any, y_pred: Any, counts: tuple[Any, Any, Any]) -> Any:
+        """What some windows of a batch add to its loss, given the `counts` of the whole batch."""
         said, ranks = self.settings, self.ranks
-        first = flags(ranks)
-        trained = y_true[..., first]  # (batch, positions)
+        trained = self._trained(y_true)
         target, logits = y_true[..., TARGET], y_pred[..., TARGET]
         terms = said.focal_alpha * focal(target, logits, said.focal_gamma, said.label_smoothing)
         if said.directional_penalty:
             terms = terms + said.directional_penalty * opposition(target, logits)
-        loss = _mean(terms * y_true[..., WEIGHT], trained)
+        loss = ops.sum(terms * y_true[..., WEIGHT] * trained) / counts[0]
         place = len(CLASSES)
         if said.return_weight:
             error = huber(y_pred[..., place] - y_true[..., SCORE])
-            loss = loss + said.return_weight * _mean(error, trained * y_true[..., first + 1])
+            loss = loss + said.return_weight * ops.sum(error * self._scored(y_true)) / counts[1]
             place += 1
         if said.confidence_weight:
             right = ops.equal(ops.argmax(logits, axis=-1), ops.argmax(target, axis=-1))
             error = sigmoid_cross_entropy(ops.cast(right, logits.dtype), y_pred[..., place])
-            loss = loss + said.confidence_weight * _mean(error, trained)
+            loss = loss + said.confidence_weight * ops.sum(error * trained) / counts[0]
             place += 1
         if said.rank_weight:
-            error = sigmoid_cross_entropy(y_true[..., RANKS:first], y_pred[..., place : place + ranks])
-            known = ops.expand_dims(trained, -1) * y_true[..., first + 2 :]
-            loss = loss + said.rank_weight * _mean(error, known)
+            error = sigmoid_cross_entropy(
+                y_true[..., RANKS : flags(ranks)], y_pred[..., place : place + ranks]
+            )
+            loss = loss + said.rank_weight * ops.sum(error * self._ranked(y_true)) / counts[2]
         return loss
+
+    def _trained(self, y_true: Any) -> Any:
+        return y_true[..., flags(self.ranks)]  # (batch, positions)
+
+    def _scored(self, y_true: Any) -> Any:
+        return self._trained(y_true) * y_true[..., flags(self.ranks) + 1]  # (batch, positions)
+
+    def _ranked(self, y_true: Any) -> Any:
+        known = y_true[..., flags(self.ranks) + 2 :]  # (batch, positions, ranks)
+        return ops.expand_dims(self._trained(y_true), -1) * known
 
     @property
     def ranks(self) -> int:
@@ -127,8 +147,3 @@ class ExpertLoss(keras.losses.Loss):
 def rank_count(settings: Loss) -> int:
     """How many rank targets the recipe has."""
     return len(settings.rank_horizons) if settings.rank_weight else 0
-
-
-def _mean(terms: Any, known: Any) -> Any:
-    """Mean of `terms` over the positions that are known; 0 where none is."""
-    return ops.sum(terms * known) / ops.maximum(ops.sum(known), _TINY)

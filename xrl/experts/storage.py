@@ -9,13 +9,14 @@ import keras
 
 from xrl.errors import DataError
 from xrl.experts import losses
-from xrl.experts.networks import attention, branches, mlstm
+from xrl.experts.networks import attention, branches, gates, mlstm, slstm, swiglu
 
 _SHARED = re.compile(r'("shared_object_id": )(\d+)')
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 #: Classes a saved expert is made of; importing them registers them with Keras.
 REGISTERED = (
-    *(mlstm.MLSTMBlock, mlstm.GateBias, attention.CausalAttention, branches.gelu),
+    *(mlstm.MLSTM, gates.GateBias, slstm.SLSTM, swiglu.SwiGLU),
+    *(attention.CausalAttention, branches.gelu),
     losses.ExpertLoss,
 )
 

@@ -22,7 +22,7 @@ def suggested(trial: Trial) -> Override:
     epochs = whole("schedule.epochs", 2, 6)
     return {
         "network": {
-            "blocks": among("network.blocks", ["m", "mm"]),
+            "blocks": among("network.blocks", ["m", "mm", "s", "sm"]),
             "units": units,
             "memory_size": units,
             "stem": among("network.stem", [True, False]),

@@ -34,8 +34,12 @@ VARIANTS: Final[Mapping[str, Override]] = {
     "early_stopping": {"schedule": {"epochs": 12, "patience": 3, "average_epochs": 1}},
     "no_averaging": {"schedule": {"average_epochs": 1}},
     # network
+    "slstm": {"network": {"blocks": "s"}},
+    "slstm_and_mlstm": {"network": {"blocks": "sm"}},
     "two_blocks": {"network": {"blocks": "mm"}},
     "attention": {"network": {"blocks": "mm", "attention": True}},
+    "batch_norm": {"network": {"norm": "batch"}},
+    "no_residual": {"network": {"residual": False}},
     "feedforward": {"network": {"feedforward": 2.0}},
     "no_stem": {"network": {"stem": False}},
     # curriculum

@@ -1,54 +1,67 @@
-"""The xLSTM stack: mLSTM blocks in turn, with attention between them where a preset says so."""
+"""The xLSTM stack: residual pre-norm blocks of mLSTM and sLSTM in the order that a preset names.
 
-from xrl.errors import ConfigError
+Sources: Beck et al. 2024, arXiv:2405.04517, section 2.4 (stacks of both, sLSTM before its feed-forward); Beck
+et al. 2025, arXiv:2503.13427 (mLSTM before its feed-forward).
+"""
+
+from typing import Any
+
 from xrl.experts.networks.attention import CausalAttention
-from xrl.experts.networks.body import Body, Layer, in_turn
-from xrl.experts.networks.branches import branch
-from xrl.experts.networks.mlstm import MLSTMBlock
+from xrl.experts.networks.body import Body
+from xrl.experts.networks.branches import Branch, branch
+from xrl.experts.networks.mlstm import MLSTM
+from xrl.experts.networks.slstm import SLSTM
+from xrl.experts.networks.swiglu import SwiGLU
 from xrl.presets import Network
 
 
 def xlstm(shape: Network) -> Body:
-    """One mLSTM block for each of `shape.blocks`.
+    """Blocks in turn, `m` an mLSTM and `s` an sLSTM, each with a feed-forward as `shape.feedforward` says.
+
+    With `shape.attention` causal self-attention stands between blocks. Asked for the newest position alone,
+    the last block computes no other: an mLSTM reads every row there, but makes no queries, keys and values of
+    them; an sLSTM has to go through all its steps.
 
     Args:
-        shape: widths, dropouts, blocks and attention.
-
-    Raises:
-        ConfigError: an option that these blocks do not have.
+        shape: `blocks`, widths, norm, attention, residual and dropouts.
     """
-    _check(shape)
-    layers: list[Layer] = []
-    for number in range(len(shape.blocks)):
-        if number and shape.attention:
-            attention = CausalAttention(shape.units, shape.heads, name=f"attention_{number}")
-            layers.append(branch(attention, shape, f"attention_{number}"))
-        layers.append(_mlstm(shape, number))
-    return in_turn(*layers)
+    steps = [step for number in range(len(shape.blocks)) for step in _block(shape, number)]
+    after = 1 if shape.feedforward else 0  # branches behind the last memory
+    before, memory, forward = steps[: -1 - after], steps[-1 - after], steps[len(steps) - after :]
+
+    def every(hidden: Any) -> Any:
+        for step in steps:
+            hidden = step(hidden)
+        return hidden
+
+    def last(hidden: Any) -> Any:
+        for step in before:
+            hidden = step(hidden)
+        hidden = memory(hidden, last=True)  # (batch, 1, units)
+        for step in forward:
+            hidden = step(hidden)
+        return hidden[:, 0, :]
+
+    return Body(every, last)
 
 
-def _check(shape: Network) -> None:
-    lacking = {
-        "blocks": "s" in shape.blocks,
-        "norm": shape.norm != "layer",
-        "residual": not shape.residual,
-        "dropout_mask": shape.dropout_mask != "bar",
-    }
-    for name, lacks in lacking.items():
-        if lacks:
-            raise ConfigError(
-                "xLSTM experts are mLSTM blocks (`m`) with layer norm, residual connections and dropout by "
-                f"bar; received `network.{name}: {getattr(shape, name)}`. Take another value, or another "
-                "`network.architecture`."
-            )
+def _block(shape: Network, number: int) -> list[Branch]:
+    """Attention to the blocks before, if asked for; a memory; a feed-forward, if asked for."""
+    branches = []
+    if number and shape.attention:
+        attention = CausalAttention(shape.units, shape.heads, name=f"attention_{number}")
+        branches.append(branch(attention, shape, f"attention_{number}"))
+    branches.append(_memory(shape, number))
+    if shape.feedforward:
+        forward = SwiGLU(shape.units, shape.feedforward, name=f"forward_{number}")
+        branches.append(branch(forward, shape, f"forward_{number}", scale=False))
+    return branches
 
 
-def _mlstm(shape: Network, number: int) -> MLSTMBlock:
-    return MLSTMBlock(
-        shape.units,
-        shape.memory_size,
-        shape.heads,
-        shape.feedforward,
-        shape.dropout,
-        name=f"mlstm_{number}",
-    )
+def _memory(shape: Network, number: int) -> Branch:
+    if shape.blocks[number] == "s":
+        name = f"slstm_{number}"
+        return branch(SLSTM(shape.units, shape.heads, name=name), shape, name, scale=False)
+    name = f"mlstm_{number}"
+    memory = MLSTM(shape.units, shape.memory_size, shape.heads, name=name)
+    return branch(memory, shape, name, scale=False)

@@ -1,5 +1,6 @@
-"""A network saved by TensorFlow is read, computed and trained by torch: the layers use keras.ops alone."""
+"""A network saved by TensorFlow is read, computed and trained elsewhere: the layers use keras.ops alone."""
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -14,13 +15,18 @@ from xrl.experts.model import build_expert
 from xrl.experts.storage import save_model
 from xrl.presets import Network
 
-NAMES = ("lstm", "cnn_lstm", "transformer")
+SHAPES = {
+    "xlstm": {"blocks": "sm", "attention": True, "dropout_mask": "window"},
+    "lstm": {},
+    "cnn_lstm": {},
+    "transformer": {},
+}
 WINDOW, COLUMNS = 6, 3
 _OTHER = """
 import json, sys, numpy as np, keras
 from pathlib import Path
 from xrl.experts.storage import load_model
-assert keras.backend.backend() == "torch"
+assert keras.backend.backend() == sys.argv[2]
 folder, found = Path(sys.argv[1]), {}
 x = np.load(folder / "x.npy")
 for path in sorted(folder.glob("*.keras")):
@@ -33,22 +39,27 @@ print(json.dumps(found))
 """
 
 
-@pytest.mark.slow  # the import of torch
-def test_torch_reads_computes_and_trains_what_tensorflow_saved(tmp_path: Path) -> None:
+@pytest.mark.slow  # the imports
+@pytest.mark.parametrize("backend", ["torch", "jax"])
+def test_another_backend_reads_computes_and_trains_what_tensorflow_saved(
+    backend: str, tmp_path: Path
+) -> None:
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed: pip install -r requirements-{backend}.txt")
     x = np.random.default_rng(0).normal(size=(4, WINDOW, COLUMNS)).astype("float32")
     np.save(tmp_path / "x.npy", x)
     expected = {}
-    for name in NAMES:
+    for name, options in SHAPES.items():
         keras.utils.set_random_seed(0)
         shape = Network.model_validate(
-            {"architecture": name, "units": 8, "memory_size": 8, "feedforward": 1.0, "dropout": 0.1}
+            {"architecture": name, "units": 8, "memory_size": 8, "feedforward": 1.0, "dropout": 0.1} | options
         )
         model = build_expert(COLUMNS, WINDOW, shape).last
         save_model(model, tmp_path / f"{name}.keras")
         expected[name] = model(x)[1].numpy()
-    environment = {**os.environ, "KERAS_BACKEND": "torch"}
+    environment = {**os.environ, "KERAS_BACKEND": backend}
     done = subprocess.run(
-        [sys.executable, "-c", _OTHER, str(tmp_path)],
+        [sys.executable, "-c", _OTHER, str(tmp_path), backend],
         env=environment,
         capture_output=True,
         text=True,
@@ -56,7 +67,7 @@ def test_torch_reads_computes_and_trains_what_tensorflow_saved(tmp_path: Path) -
     )
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout.strip().splitlines()[-1])
-    assert set(found) == set(NAMES)
-    for name in NAMES:
+    assert set(found) == set(SHAPES)
+    for name in SHAPES:
         np.testing.assert_allclose(found[name]["said"], expected[name], atol=1e-5)
         assert np.isfinite(found[name]["loss"])
