@@ -50,6 +50,7 @@ class Sight:
     market: float  # share of it that a model has on all symbols alike
     spread_noise: float  # of the reading of log spread, of either
     persistence: float  # how long a model errs on the same side: AR(1) coefficient of its noise, a bar
+    shared_spread: float = 0.0  # share of the noise of log spread that both models have
     conviction: float = 1.0  # of what it reads of direction, how much it believes beyond a normal shrinkage
 
 
@@ -105,11 +106,14 @@ def _said(
         )  # nothing is known, and read all the same
     fold, both = np.full(len(time), -1), _error(rng, everywhere, len(time), sight)
     said = {name: np.full(len(time), np.nan) for model in MODELS for name in c.probability_columns(model)}
+    spread_both = _noise(rng, len(time), sight) if sight.shared_spread else np.zeros(len(time))
     for model, noise in zip(MODELS, (sight.noise, sight.rival_noise)):
         own_error = _error(rng, everywhere, len(time), sight)
         error = np.sqrt(sight.shared) * both + np.sqrt(1 - sight.shared) * own_error
         mean = sight.conviction * _trust(SIGNAL, noise) * (expected + noise * error)
-        off = spread - SPREAD[0] + sight.spread_noise * _noise(rng, len(time), sight)
+        spread_own = _noise(rng, len(time), sight)
+        misread = np.sqrt(sight.shared_spread) * spread_both + np.sqrt(1 - sight.shared_spread) * spread_own
+        off = spread - SPREAD[0] + sight.spread_noise * misread
         deviation = np.exp(SPREAD[0] + _trust(SPREAD[1], sight.spread_noise) * off)
         for one in laid:
             inside = np.asarray((time >= one.test_start) & (time < one.test_end))
