@@ -167,11 +167,9 @@ def _production(
 
 
 #: `lean`: the measured recipe, with the input dropout and the weight decay that did best on the planted
-#: world. `market`: the same for longer, as did best on real data (docs/results). `source`: the first source
-#: text's. The other four: product document M6.
+#: world. `source`: the first source text's. The other four: product document M6.
 PRESETS: Mapping[str, Preset] = {
     "lean": Preset(),
-    "market": Preset(schedule=Schedule(epochs=10)),
     "source": Preset(
         network=_SOURCE_NETWORK,
         schedule=Schedule(

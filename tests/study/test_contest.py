@@ -168,8 +168,8 @@ def test_params_say_which_recipe_the_networks_follow(home: Home) -> None:
 
 
 def test_a_preset_is_named_in_place_of_the_recipe(home: Home) -> None:
-    config = chosen_recipe(load_config(home.path / "params.yaml"), "market", True)
-    assert config.experts.training == roster.PRESETS["market"]
+    config = chosen_recipe(load_config(home.path / "params.yaml"), "source", True)
+    assert config.experts.training == roster.PRESETS["source"]
     assert config.experts.held_share == 0.0
     with pytest.raises(ConfigError, match="`--preset` must be one of"):
         contest("--preset", "best")
