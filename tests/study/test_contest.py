@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from typer.testing import CliRunner
@@ -119,6 +120,18 @@ def test_a_model_without_all_of_its_cells_is_not_judged(home: Home) -> None:
 def test_another_study_in_the_folder_is_refused(home: Home) -> None:
     with pytest.raises(ConfigError, match="another `--out`"):
         contest("--models", "logistic", "--label", "default", "--context")
+
+
+def test_tables_of_other_code_are_built_again(home: Home) -> None:
+    """They may lack a column that today's code reads; what was computed from them stays."""
+    data = home.path / "out" / "data" / "default"
+    record, computed = data / "built.json", len(list((home.path / "out").glob("cells/*/*/*.npz")))
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"code": "of another day"}))
+    labels = next(data.glob("**/labels.parquet"))
+    pd.read_parquet(labels).drop(columns=c.HORIZON_END).to_parquet(labels, index=False)
+    contest("--models", "logistic", "--label", "default")
+    assert c.HORIZON_END in pd.read_parquet(labels)
+    assert len(list((home.path / "out").glob("cells/*/*/*.npz"))) == computed
 
 
 def test_mistakes_are_named(home: Home) -> None:

@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from xrl import columns
+import xrl
+from xrl import columns, imports
 from xrl.config import Config
 from xrl.errors import ConfigError
 from xrl.experts.windows import Rows
@@ -31,6 +32,9 @@ LABELS: Final[dict[str, dict[str, Any]]] = {
     "default": {},
     "barrier": {"kind": "triple_barrier", "barrier": 1.5, "barrier_unit": "percent", "horizon_bars": 6},
 }
+
+#: Key of `built.json`: the code that the tables were built by.
+_CODE: Final = "code"
 
 
 class Files(NamedTuple):
@@ -71,7 +75,7 @@ class Question:
 
 
 def asked(name: str, config: Config, checkout: Paths, root: Path, files: Files | None) -> Question:
-    """The question called `name`, built below `root` unless a former run has.
+    """The question called `name`, built below `root` unless a former run of today's code has.
 
     Args:
         name: key of `LABELS`.
@@ -93,11 +97,11 @@ def asked(name: str, config: Config, checkout: Paths, root: Path, files: Files |
     own = config.model_copy(update={"labels": config.labels.model_copy(update=LABELS[name])})
     paths = Paths(root / "data" / name)
     record = paths.root / "built.json"
-    about = _about(own, files)
-    if not record.is_file():
+    about, former = _about(own, files), json.loads(record.read_text()) if record.is_file() else None
+    if former is None or _by_other_code(former, about):
         from_files.run(own, files.folder, paths, files.start, files.end)
         write_json(record, about)
-    elif json.loads(record.read_text()) != about:
+    elif former != about:
         raise ConfigError(
             f"{root} holds a study of other data or labels; choose another `--out` or remove it"
         )
@@ -115,9 +119,24 @@ def _about(config: Config, files: Files) -> dict[str, Any]:
         "window_bars": config.experts.window_bars,
         "span": [str(files.start), str(files.end)],
         "bytes": sizes,
+        _CODE: _code_digest(),
     }
     plain: dict[str, Any] = json.loads(json.dumps(found))
     return plain
+
+
+def _by_other_code(former: dict[str, Any], today: dict[str, Any]) -> bool:
+    """Whether tables are of the same study and only the code that built them has changed."""
+    return former.get(_CODE) != today[_CODE] and former | {_CODE: today[_CODE]} == today
+
+
+@lru_cache(maxsize=1)
+def _code_digest() -> str:
+    """SHA-256 over the code that builds a study's tables."""
+    built_by = imports.closure(
+        [from_files.__name__], lambda top: Path(xrl.__file__) if top == xrl.__name__ else None
+    )
+    return hashlib.sha256(b"\0".join(file.read_bytes() for _, file in sorted(built_by.items()))).hexdigest()
 
 
 def _same_study(root: Path, paths: Paths, config: Config) -> None:
