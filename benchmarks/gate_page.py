@@ -1,6 +1,6 @@
 """docs/gate.md out of what `benchmarks.gate_simulation` found. Enters: its summary. Leaves: Markdown."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 _HEAD: Final = """# The gate on simulated tracks
@@ -18,9 +18,13 @@ refuse by the track alone.
 - **Nothing to foresee**: the random walk. The models foresee volatility, so their F1 is above a third, and
   read noise for direction, half of it the same on all coins, lasting for hours, a day, days or two weeks: the
   longer, the fewer independent bets and the more luck. To be promoted: at most 1 %.
-- **Planted strength**: the committee foresees the planted world about as well as the demo's does, and
-  LightGBM is as far behind it as in the demo ([results](results.md)); its threshold rule earns more than the
-  demo's policy did. To be promoted: at least 90 %.
+- **Planted strength**: the default committee of the planted demo and LightGBM beside it
+  ([results](results.md)); its threshold rule earns more than the demo's policy does, so no check on trading
+  is tried hard here. To be promoted: at least 90 %.
+- **Networks alone**: a committee without trees. It foresees direction better and volatility less well, and
+  LightGBM misreads volatility in its own way, so that the paired interval of F1 is wider. It was the first
+  reading of "planted strength" and fell short of the 90 % (269 of 300 by the code of that day); the default
+  committee has trees since then.
 - **LightGBM sees as much**: the same with a rival that is no worse. Nobody asks the gate to promote it; it
   shows what "not more than .01 below LightGBM, with 95 % confidence" costs on a track of this length.
 """
@@ -28,22 +32,26 @@ refuse by the track alone.
 
 def page(found: Mapping[str, Any]) -> str:
     """The page for a summary as `gate.json` holds it."""
-    told = {**found, "commit": found["commit"][:12]}
     scenarios = found["scenarios"]
-    parts = [_HEAD.format(**told), _promoted(scenarios), _means(scenarios), _checks(scenarios)]
+    parts = [_HEAD.format(**found), _promoted(scenarios), _means(scenarios), _checks(scenarios)]
     return "\n".join(parts)
 
 
 def _promoted(scenarios: Mapping[str, Any]) -> str:
     lines = ["## Promoted", "| | tracks | promoted | share, 95 % interval |", "| --- | --- | --- | --- |"]
     for name, found in scenarios.items():
-        low, high = found["interval"]
-        share = f"{found['promoted_share']:.1%} [{low:.1%}, {high:.1%}]"
+        share = f"{found['promoted_share']:.1%} {_bracket(found['interval'])}"
         lines.append(f"| {name} | {found['tracks']} | {found['promoted']} | {share} |")
-    blind = next(iter(scenarios.values()))["promoted_by_persistence"]
-    by = ", ".join(f"{number} at {kept}" for kept, number in blind.items())
+    by = ", ".join(
+        f"{one['promoted']} of {one['tracks']} {_bracket(one['interval'])} at {kept}"
+        for kept, one in next(iter(scenarios.values()))["by_persistence"].items()
+    )
     lines.append(f"\nWith nothing to foresee, by the errors' persistence (AR(1), a bar): {by}.\n")
     return "\n".join(lines)
+
+
+def _bracket(interval: Sequence[float]) -> str:
+    return f"[{interval[0]:.1%}, {interval[1]:.1%}]"
 
 
 def _means(scenarios: Mapping[str, Any]) -> str:
