@@ -158,8 +158,14 @@ def _told(scenario: Scenario, tracks: Iterator[Judged], count: int) -> Iterator[
 
 
 def _commit() -> str:
-    done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
+    head, changed = (
+        subprocess.run(["git", *asked], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+        for asked in (
+            ["rev-parse", "HEAD"],
+            ["status", "--porcelain", "--", "xrl", "benchmarks/*.py", "params.yaml"],
+        )
+    )
+    return head + ("-dirty" if changed else "")
 
 
 if __name__ == "__main__":
