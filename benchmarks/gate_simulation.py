@@ -173,7 +173,7 @@ def _commit() -> str:
         done = subprocess.run(["git", *asked], cwd=ROOT, capture_output=True, text=True, check=True)
         return done.stdout.strip()
 
-    is_changed = git("status", "--porcelain", "--untracked-files=no")
+    is_changed = git("status", "--porcelain", "--", "xrl", "benchmarks/*.py", "params.yaml")
     return git("rev-parse", "--short=12", "HEAD") + ("-dirty" if is_changed else "")
 
 

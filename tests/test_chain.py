@@ -83,6 +83,14 @@ def test_while_one_log_is_written_no_other_of_its_folder_is(log: Path) -> None:
     assert done.is_set()
 
 
+def test_a_line_that_is_half_written_is_not_there_yet_and_nothing_is_added_behind_it(log: Path) -> None:
+    one, _ = written(log, "one", "two")
+    log.write_bytes(log.read_bytes()[:-9])
+    assert chain.read(log) == (one,)
+    with pytest.raises(DataError, match="line 2: it was changed"):
+        written(log, "three")
+
+
 @pytest.mark.parametrize("damage", ["changed", "left out", "swapped", "no JSON", "no chain", "torn"])
 def test_a_damaged_log_is_neither_read_nor_added_to(log: Path, damage: str) -> None:
     written(log, "one", "two", "three")

@@ -27,15 +27,18 @@ class Link(NamedTuple):
 
 
 def read(path: Path) -> tuple[Link, ...]:
-    """All lines, oldest first; none where there is no log.
+    """All lines, oldest first; none where there is no log. A line that is being written is not there yet.
 
     Raises:
         DataError: a line cannot be read, or does not follow from the one before.
     """
-    if not path.is_file():
-        return ()
+    text = path.read_text() if path.is_file() else ""
+    return _links(path, text[: text.rfind("\n") + 1])
+
+
+def _links(path: Path, text: str) -> tuple[Link, ...]:
     found: list[Link] = []
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
+    for number, line in enumerate(text.splitlines(), start=1):
         record = _record(line)
         newest = found[-1].hash if found else FIRST
         if record is None or record["previous"] != newest or record["hash"] != _hash(record):
@@ -62,7 +65,7 @@ def append(path: Path, tell: Callable[[tuple[Link, ...]], Mapping[str, Any]]) ->
     path.parent.mkdir(parents=True, exist_ok=True)
     with (path.parent / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        before = read(path)
+        before = _links(path, path.read_text() if path.is_file() else "")
         told = dict(tell(before))
         record = {**told, "previous": before[-1].hash if before else FIRST}
         record["hash"] = _hash(record)

@@ -10,7 +10,7 @@ from tests.env import toy
 from xrl import columns as c
 from xrl.backtest import performance
 from xrl.backtest.performance import Traded
-from xrl.backtest.portfolio import equity_curve, grid_of
+from xrl.backtest.portfolio import equity_curve, grid_of, sharpe_by_year
 from xrl.backtest.replay import replay_targets
 from xrl.backtest.trades import round_trips
 from xrl.env.market import stack
@@ -182,6 +182,8 @@ def test_years_divide_the_equity_and_the_trades(traded: Traded) -> None:
     growth = math.prod(1.0 + year["total_return"] for year in found.values())
     assert growth == pytest.approx(equity[-1] / equity[0])
     assert sum(year["trades"] for year in found.values()) == len(trades)
+    own = sharpe_by_year(equity, grid.timestamp)
+    assert {number: year["sharpe"] for number, year in found.items()} == pytest.approx(own)
 
 
 def test_months_multiply_to_the_whole(traded: Traded) -> None:

@@ -47,6 +47,15 @@ def test_years_with_less_than_thirty_days_have_no_sharpe() -> None:
     assert list(sharpe_by_year(equity, time)) == ["2026"]
 
 
+def test_a_year_begins_with_the_return_of_its_first_day() -> None:
+    time = hours("2025-12-30T00", 24 * 42)
+    equity = np.exp(np.cumsum(np.random.default_rng(0).normal(0.0, 0.01, len(time))))
+    closes = equity[23::24][1:]  # the old year's last one is the base
+    daily = closes[1:] / closes[:-1] - 1.0
+    expected = daily.mean() / daily.std(ddof=1) * np.sqrt(365)
+    assert sharpe_by_year(equity, time)["2026"] == pytest.approx(expected)
+
+
 def test_flows_are_per_sub_account_and_day_or_year() -> None:
     panel = stack([toy.tensor(np.zeros(48)), toy.tensor(np.zeros(48))])
     replay = replay_targets(np.repeat([1.0, 0.0], 48), panel, toy.TERMS)

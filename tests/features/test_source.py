@@ -99,6 +99,11 @@ def test_the_same_files_elsewhere_are_the_same_source(
     assert taken("users_kit", "feature") == before
 
 
+def test_what_is_xrls_own_is_called_so() -> None:
+    with pytest.raises(ConfigError, match="is a part of xrl"):
+        source_hash("xrl.features.source", source_hash)
+
+
 @pytest.mark.parametrize("function", [np.log, len, np.float64])
 def test_what_has_no_text_is_refused(folder: Path, function: object) -> None:
     with pytest.raises(ConfigError, match=r"cannot be found.*write a function around it in a \.py file"):

@@ -350,12 +350,15 @@ def test_what_was_tried_on_the_same_bars_under_another_name_counts(
     elsewhere(store, tmp_path / "a", "recipe-a", {"XBT": {"2024-01-08": "bb" * 8}}, track(seed=1))
     elsewhere(store, tmp_path / "b", "recipe-b", {"BTCUSDT": {"2024-01-01": "cc" * 8}}, track(seed=2))
     elsewhere(store, tmp_path / "c", "recipe-c", MONDAYS)  # nobody can say what it earned
+    elsewhere(store, tmp_path / "old", "recipe-old", {}, track(seed=3))  # of before bars were written down
     log_run(store.client, store.url, Run("xrl-scratch", "unregistered", {}, {}, {"recipe": "recipe-d"}))
     found = tried(store, candidate, path)
-    assert set(found.returns) == {"recipe-a"}
+    assert set(found.returns) == {"recipe-a", "recipe-old"}
     assert found.lost - {candidate.tags["recipe"]} == {"recipe-c"}
+    lost = next(check for check in decided(store, candidate, Paths(tmp_path)).refusals)
+    assert lost.name == "lost_recipes" and "some are of xrl-scratch" in lost.reason
     assert found.strays == {"recipe-d"}
-    assert found.notes == ("2 recipes of xrl-scratch were tried on the same bars and count as well",)
+    assert found.notes == ("3 recipes of xrl-scratch were tried on the same bars and count as well",)
 
 
 def test_a_model_of_other_bars_is_no_matter_and_a_damaged_ledger_beside_refuses(

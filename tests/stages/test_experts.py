@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -208,52 +209,66 @@ class TestMistakes:
             read_rows(other, "pattern")
 
 
-@pytest.fixture(scope="module")
-def whole(config, trained, tmp_path_factory) -> tuple[Config, Paths]:
-    made = Paths(tmp_path_factory.mktemp("whole"))
+def trained_with(config: Config, source: Paths, made: Paths, learn_tail: bool) -> Paths:
+    """One network and one bag of trees of fold 0, of the same tables and seed."""
     for name in ("features", "labels"):
-        shutil.copytree(trained.stage(name), made.stage(name))
-    params = config.experts.model_copy(update={"learn_tail": True, "seeds": (0,)})
-    own = config.model_copy(update={"experts": params})
+        if not made.stage(name).exists():
+            shutil.copytree(source.stage(name), made.stage(name))
+    params = config.experts.model_copy(update={"learn_tail": learn_tail, "seeds": (0,)})
     for expert in ("pattern", "boosted"):
-        experts.run(own, made, fold=0, expert=expert)
-    return own, made
+        experts.run(config.model_copy(update={"experts": params}), made, fold=0, expert=expert)
+    return made
 
 
+@pytest.fixture(scope="module")
+def whole(config, paths, tmp_path_factory) -> Paths:
+    return trained_with(config, paths, Paths(tmp_path_factory.mktemp("whole")), learn_tail=True)
+
+
+@pytest.fixture(scope="module")
+def partly(config, paths, tmp_path_factory) -> Paths:
+    return trained_with(config, paths, Paths(tmp_path_factory.mktemp("partly")), learn_tail=False)
+
+
+@pytest.fixture(scope="module")
+def flipped(config, paths, tmp_path_factory) -> Paths:
+    """As `whole`, with the outcome of every bar turned round that was not known at the training's end."""
+    made = Paths(tmp_path_factory.mktemp("flipped"))
+    shutil.copytree(paths.stage("labels"), made.stage("labels"))
+    labels = pd.read_parquet(made.labels)
+    later = labels["horizon_end"] > folds.load(made.folds)[0][0].train_end
+    labels.loc[later, ["score", "forward_return"]] *= -1.0
+    labels.to_parquet(made.labels)
+    return trained_with(config, paths, made, learn_tail=True)
+
+
+def told(paths: Paths, expert: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((paths.expert(0, expert) / "report.json").read_text())
+    return found
+
+
+@pytest.mark.parametrize("expert", ["pattern", "boosted"])
 class TestTail:
     """`experts.learn_tail`: the calibration's bars train the model that predicts, and nothing later does."""
 
-    @pytest.mark.parametrize("expert", ["pattern", "boosted"])
-    def test_every_training_bar_is_learned_and_the_leak_check_knows(self, config, trained, whole, expert):
-        own, made = whole
-        laid, refit = folds.load(made.folds)
-        rows = read_rows(made, expert)
+    def test_every_training_bar_is_learned_and_the_leak_check_knows(self, config, partly, whole, expert):
+        share = config.experts.model_copy(update={"learn_tail": True}).held_share
+        laid, refit = folds.load(whole.folds)
+        rows = read_rows(whole, expert)
 
         def other(paths: Paths, share: float) -> int:
             return leak_training.other_rows(leak_training.trained(paths, expert, laid, refit, share)[0], rows)
 
-        assert other(made, own.experts.held_share) == 0
-        assert other(trained, config.experts.held_share) == 0
-        assert other(trained, own.experts.held_share) == 1  # there the last tenth was not learned
+        assert other(whole, share) == 0
+        assert other(partly, config.experts.held_share) == 0
+        assert other(partly, share) == 1  # there the last tenth was not learned
 
-    @pytest.mark.parametrize("expert", ["pattern", "boosted"])
-    def test_the_temperature_is_of_a_model_that_had_not_learned_them(self, trained, whole, expert):
-        ours, theirs = (oof.read_predictions(paths, 0, expert) for paths in (whole[1], trained))
-        assert not np.allclose(ours["buy"], theirs["buy"])
-        if expert == "boosted":  # of the networks `trained` has two, so theirs is another temperature
-            told = [
-                json.loads((paths.expert(0, expert) / "report.json").read_text())
-                for paths in (whole[1], trained)
-            ]
-            assert told[0]["temperature"] == told[1]["temperature"]
+    def test_the_model_is_another_one_and_the_temperature_its_forerunners(self, partly, whole, expert):
+        ours, theirs = (oof.read_predictions(paths, 0, expert) for paths in (whole, partly))
+        assert told(whole, expert)["temperature"] == told(partly, expert)["temperature"]
+        assert np.abs(ours["buy"] - theirs["buy"]).max() > 1e-3
 
-    def test_labels_after_the_training_change_nothing(self, whole):
-        own, made = whole
-        before = oof.read_predictions(made, 0, "boosted")
-        labels = pd.read_parquet(made.labels)
-        end = folds.load(made.folds)[0][0].train_end
-        later = labels["horizon_end"] > end
-        labels.loc[later, "score"] = -labels.loc[later, "score"]
-        labels.to_parquet(made.labels)
-        experts.run(own, made, fold=0, expert="boosted")
-        pd.testing.assert_frame_equal(oof.read_predictions(made, 0, "boosted"), before)
+    def test_what_is_known_after_the_training_changes_nothing(self, whole, flipped, expert):
+        ours, theirs = (oof.read_predictions(paths, 0, expert) for paths in (whole, flipped))
+        pd.testing.assert_frame_equal(ours, theirs)
+        assert told(whole, expert)["temperature"] == told(flipped, expert)["temperature"]

@@ -63,7 +63,7 @@ def paired(rows: pd.DataFrame) -> dict[str, Any]:
     return contest.paired_section(rows, DRAWS, seed=0)
 
 
-def test_lightgbm_is_above_logistic_and_logistic_above_volatility_alone(
+def test_lightgbm_and_logistic_are_above_volatility_alone_and_that_above_the_majority(
     rows: pd.DataFrame, models: dict[str, Any]
 ) -> None:
     assert rows.groupby(c.FOLD)[c.TIMESTAMP].min().dt.year.tolist() == [2021, 2022, 2023, 2024]
@@ -72,7 +72,7 @@ def test_lightgbm_is_above_logistic_and_logistic_above_volatility_alone(
         models[name]["f1_macro"]["value"] for name in ("lightgbm", "logistic", "volatility_only", "majority")
     ]
     print("\nF1 macro of LightGBM, logistic, volatility only, majority:", [f"{value:.4f}" for value in f1])
-    assert f1 == sorted(f1, reverse=True)
+    assert min(f1[:2]) > f1[2] > f1[3]  # the first two are not told apart (docs/baselines.md)
 
 
 def test_lightgbm_is_above_volatility_alone_beyond_luck(paired: dict[str, Any]) -> None:

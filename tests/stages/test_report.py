@@ -128,6 +128,24 @@ def test_what_is_too_good_and_who_is_constant_is_called_so(
     assert name in verdict
 
 
+def test_it_raises_no_alarm_of_another_label_and_believes_no_ceiling_that_nothing_stands_behind(
+    walked: Any,
+) -> None:
+    found = json.loads(walked.paths.metrics.read_text())
+    found["prediction"]["f1_macro"]["value"] = 0.9
+    found["ceiling"] = {"f1_macro": 0.99, "direction_accuracy": 0.99, "sharpe": 100.0}
+    labels = walked.config.labels.model_copy(update={"kind": "raw_percentile"})
+    market = walked.config.market.model_copy(update={"world": "random_walk"})
+
+    def alarmed(**sections: Any) -> bool:
+        made = report._checked(found, walked.config.model_copy(update=sections))
+        return any(check["name"] == "alarm_f1_macro" and not check["passed"] for check in made)
+
+    assert not alarmed()  # the planted world has its own bounds
+    assert alarmed(market=market)
+    assert not alarmed(market=market, labels=labels)
+
+
 def test_without_a_backtest_it_says_what_to_run(walked: Any, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="xrl backtest"):
         report.run(walked.config, Paths(tmp_path))

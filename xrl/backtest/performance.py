@@ -154,11 +154,11 @@ def year_section(traded: Traded) -> dict[str, dict[str, Any]]:
         bars = np.flatnonzero(year == number)
         if len(bars) < _MIN_DAYS_OF_A_YEAR * 24:
             continue
-        span = slice(max(int(bars[0]) - 1, 0), int(bars[-1]) + 1)  # the bar before the year is its base
+        own_equity, time = portfolio.with_base(equity, grid.timestamp, bars)
         own = _only(traded.replay, year[grid.row] == number)
         found[str(number)] = {
             **_figures(own, grid, traded.trades[exited == number]),
-            **equity_figures(grid.timestamp[span], equity[span]),
+            **equity_figures(time, own_equity),
         }
     return found
 

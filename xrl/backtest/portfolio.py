@@ -82,10 +82,20 @@ def sharpe_by_year(equity: NDArray[np.float64], timestamp: NDArray[np.datetime64
     found = {}
     for number in np.unique(year):
         rows = np.flatnonzero(year == number)
-        base = max(rows[0] - 1, 0)  # the last bar before the year is its base
         if len(rows) >= 30 * 24:
-            found[str(number)] = sharpe_of(equity[base : rows[-1] + 1], timestamp[base : rows[-1] + 1])
+            found[str(number)] = sharpe_of(*with_base(equity, timestamp, rows))
     return found
+
+
+def with_base(
+    equity: NDArray[np.float64], timestamp: NDArray[np.datetime64], rows: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.datetime64]]:
+    """Equity and times of consecutive `rows`, begun with the bar before, which their first day is earned on.
+
+    That bar bears the first row's time: on a day of its own it would count as a day without a return.
+    """
+    base = max(int(rows[0]) - 1, 0)
+    return equity[base : rows[-1] + 1], timestamp[[rows[0], *range(base + 1, rows[-1] + 1)]]
 
 
 def flow_figures(replay: Replay, grid: Grid) -> dict[str, float]:

@@ -31,9 +31,14 @@ def source_hash(named: str, function: Callable[..., Any]) -> str:
         function: as that module has it; decorated (`functools.wraps`) and partial ones are followed inward.
 
     Raises:
-        ConfigError: its text cannot be found, as that of a compiled function.
+        ConfigError: its text cannot be found, as that of a compiled function, or it is xrl's own.
     """
     home, text = _home(function)
+    if home.partition(".")[0] == _OURS:
+        raise ConfigError(
+            f"`{named}`'s {function!r} is a part of xrl, no column of yours; write a function around it in a "
+            ".py file of your own"
+        )
     tops = {name.partition(".")[0] for name in (named, home)}
     files = imports.closure((named, home), lambda top: _place(top, is_root=top in tops))
     if home not in files or not files[home].samefile(text):

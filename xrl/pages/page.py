@@ -105,8 +105,8 @@ def daily_sources(track: pd.DataFrame) -> pd.DataFrame:
     lost = {name: -track[column].to_numpy(np.float64) for name, column in spent.items()}
     net = track["net_return"].to_numpy(np.float64)
     parts = {"price moves": net - sum(lost.values()), **lost, "net": net}
-    parts = {name: part for name, part in parts.items() if np.any(part)}
-    added = pd.DataFrame({name: money * part for name, part in parts.items()})
+    parts = {name: part for name, part in parts.items() if name == "net" or np.any(part)}
+    added = pd.DataFrame({name: money * part for name, part in parts.items()}, index=track.index)
     return added.groupby(track[c.TIMESTAMP].dt.floor("D").to_numpy()).sum()
 
 

@@ -6,17 +6,33 @@ world's ceiling among the metrics raises bounds; the gate hands it on only for t
 
 import math
 from datetime import datetime
+from typing import Final
 
-from xrl.config import GateParams
+from xrl.config import GateParams, LabelKind
 from xrl.evaluation.alarms import null_tolerance
 from xrl.registry.checks import Check, Metrics, compare, figure_at
 
+#: The label whose F1 macro the alarm's bound is known for.
+DEFAULT_KIND: Final[LabelKind] = "normalised_percentile"
 _DAYS_OF_A_YEAR = 365.25
 #: A calendar year has a Sharpe of its own when the track covers at least this share of it.
 _COVERED_YEAR = 0.5
 #: Width of a 95 % interval in standard errors.
 _INTERVAL_ERRORS = 2 * 1.96
 _TOO_GOOD = "too good to be true: look for a leak before anything else"
+
+
+def skipped(kind: LabelKind) -> dict[str, str]:
+    """Checks whose bound says nothing of this kind of label, and why."""
+    if kind == DEFAULT_KIND:
+        return {}
+    why = f"its bound is of the label {DEFAULT_KIND}, not of {kind}; direction, IC and Sharpe have theirs"
+    return {"alarm_f1_macro": why}
+
+
+def has_ceiling(source: str, world: str | None) -> bool:
+    """Whether a market's best figures are known: `market.source` and `market.world`."""
+    return source == "sandbox" and world == "planted"
 
 
 def alarms(metrics: Metrics, params: GateParams) -> list[Check]:

@@ -15,10 +15,10 @@ import yaml
 from xrl import columns
 from xrl.config import GateParams, LabelKind
 from xrl.errors import BundleError
-from xrl.registry import used
+from xrl.registry import alarms, used
 from xrl.registry.bundle import Bundle
 from xrl.registry.comparison import flaw
-from xrl.registry.gate import DEFAULT_KIND, Evidence, Replay, Track, recipe_hash
+from xrl.registry.gate import Evidence, Replay, Track, recipe_hash
 from xrl.registry.trials import Tried
 
 #: What reading a file of another shape than expected raises; YAML's is no ValueError.
@@ -61,7 +61,7 @@ def evidence(
     try:
         metrics = bundle.json("metrics.json")
         market = _params(bundle)["market"]
-        has_ceiling = market["source"] == "sandbox" and market["world"] == "planted"
+        has_ceiling = alarms.has_ceiling(market["source"], market["world"])
         notes = used.notes(openings, bundle.json("lineage.json"), track.recipe)
     except _MALFORMED as error:
         raise _unreadable(bundle, error) from error
@@ -101,7 +101,7 @@ def recipe_of(bundle: Bundle) -> str:
 
 def _label_kind(bundle: Bundle) -> LabelKind:
     """The kind of label that a bundle learned; bundles of before there were several do not say."""
-    kind: LabelKind = _params(bundle)["labels"].get("kind", DEFAULT_KIND)
+    kind: LabelKind = _params(bundle)["labels"].get("kind", alarms.DEFAULT_KIND)
     if kind not in get_args(LabelKind):
         raise ValueError(f"no such kind of label: {kind!r}")
     return kind

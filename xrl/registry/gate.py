@@ -25,9 +25,6 @@ from xrl.registry.trials import Tried
 
 Kind = Literal["first", "upgrade", "refresh"]
 
-#: The label whose F1 macro the alarm's bound is known for.
-DEFAULT_KIND: Final[LabelKind] = "normalised_percentile"
-
 #: What a decision does not rest on.
 NOT_JUDGED: Final = (
     "unregistered trials: recipes never registered, or gone from ledger and tracking store alike",
@@ -49,7 +46,7 @@ class Track:
     recipe: str
     track: pd.DataFrame
     trained_through: datetime  # it learned from nothing later
-    label_kind: LabelKind = DEFAULT_KIND
+    label_kind: LabelKind = alarms.DEFAULT_KIND
 
 
 @dataclass(frozen=True)
@@ -115,11 +112,8 @@ def judge(evidence: Evidence, params: GateParams) -> Decision:
 
 def _skipped(evidence: Evidence) -> dict[str, str]:
     """Checks that say nothing of this kind of label, and why."""
-    ours, found = evidence.challenger.label_kind, {}
-    if ours != DEFAULT_KIND:
-        found["alarm_f1_macro"] = (
-            f"its bound is of the label {DEFAULT_KIND}, not of {ours}; direction, IC and Sharpe have theirs"
-        )
+    ours = evidence.challenger.label_kind
+    found = alarms.skipped(ours)
     if evidence.champion is not None and evidence.champion.label_kind != ours:
         found["upgrade_f1"] = (
             f"F1 of {ours} and of the champion's {evidence.champion.label_kind} measure two things"

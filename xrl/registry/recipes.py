@@ -47,13 +47,15 @@ def tried_beside(store: Store, candidate: Version, path: Path) -> Tried | None:
     runs = (*runs, *(run for model in models for run in store.runs(model)))
     others = {run.recipe or run.id for run in runs if run.id not in registered}
     returns = {recipe: own for recipe in entered if (own := _newest(store, beside, recipe)) is not None}
+    lost = frozenset(entered - returns.keys())
     return Tried(
         returns=returns,
-        lost=frozenset(entered - returns.keys()),
+        lost=lost,
         strays=frozenset(others - entered),
         unentered=_unentered(store, candidate.name, lines),
         fault=fault,
         notes=(*_adopted(lines), *_told(models, shared)),
+        lost_of=tuple(sorted({line.entry.model for line in shared if line.entry.recipe in lost})),
     )
 
 
@@ -82,9 +84,15 @@ def _unentered(store: Store, name: str, lines: Sequence[Line]) -> frozenset[str]
 
 
 def _sharing(elsewhere: Sequence[Line], own: Sequence[Line]) -> tuple[Line, ...]:
-    """Lines of other models that were trained on some of the bars of this one."""
+    """Lines of other models that were trained on some of the bars of this one, or do not say on which."""
     ours = frozenset[str]().union(*(prints.hashes(line.entry.bars) for line in own))
-    return tuple(line for line in elsewhere if not ours.isdisjoint(prints.hashes(line.entry.bars)))
+    same = {line.hash for line in elsewhere if not ours.isdisjoint(prints.hashes(line.entry.bars))}
+    models = {line.entry.model for line in elsewhere if line.hash in same}
+    return tuple(
+        line
+        for line in elsewhere
+        if line.hash in same or (line.entry.model in models and not line.entry.bars)
+    )
 
 
 def _told(models: Sequence[str], shared: Sequence[Line]) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ class Tried(NamedTuple):
     unentered: frozenset[str] = frozenset()  # registered as the store tells, and not in the ledger
     fault: str = ""  # why the ledger says nothing at all; "" where it can be read
     notes: tuple[str, ...] = ()  # what is to be known of the ledger besides
+    lost_of: tuple[str, ...] = ()  # other models, some of whose recipes are lost
 
 
 def checks(track: pd.DataFrame, recipe: str, tried: Tried | None, params: GateParams) -> list[Check]:
@@ -70,6 +71,8 @@ def _known(recipe: str, tried: Tried, params: GateParams) -> list[Check]:
         f"the returns of recipes that were tried are gone from the tracking store ({_named(lost)}): bring "
         "their runs back from a backup, or train and register them again"
     )
+    if tried.lost_of:
+        gone += f"; some are of {', '.join(tried.lost_of)}, and are trained under that model's `market.name`"
     differing = None if tried.fault else float(len(tried.unentered))
     return [
         compare("ledger", differing, "<=", 0.0, why),

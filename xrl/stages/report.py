@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from xrl import columns as c
-from xrl.config import Config, GateParams
+from xrl.config import Config
 from xrl.errors import DataError
 from xrl.pages import page
 from xrl.paths import Paths
@@ -38,16 +38,21 @@ def run(config: Config, paths: Paths) -> None:
         track=pd.read_parquet(paths.track),
         trades=pd.read_parquet(paths.trades),
         bars=pd.read_parquet(paths.bars, columns=[c.SYMBOL, c.TIMESTAMP, *c.OHLCV[:4]]),
-        checks=_checked(found, config.gate),
+        checks=_checked(found, config),
     )
     with aside(paths.report_page) as place:
         place.write_text(page.html(shown), encoding="utf-8")
     log.info("written: %s", paths.report_page)
 
 
-def _checked(found: dict[str, Any], params: GateParams) -> list[dict[str, Any]]:
+def _checked(found: dict[str, Any], config: Config) -> list[dict[str, Any]]:
     """The gate's alarms that a backtest has the figures for."""
-    trading = found["trading"]
+    params, market, trading = config.gate, config.market, found["trading"]
+    if not alarms.has_ceiling(market.source, market.world):
+        found = {**found, "ceiling": None}
+    skipped = alarms.skipped(config.labels.kind)
     side = max(trading["time_long"], trading["time_short"], 1.0 - trading["time_in_market"])
     made = [*alarms.alarms(found, params), *alarms.null(found, params), *checks.collapse(found, side, params)]
-    return [check._asdict() for check in made if not check.name.startswith("refit")]
+    return [
+        check._asdict() for check in made if not check.name.startswith("refit") and check.name not in skipped
+    ]
