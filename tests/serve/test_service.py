@@ -178,7 +178,7 @@ def garbage() -> dict[str, tuple[str, object, int, str]]:
             "",
         ),
         "no account": ("act", {**good, "account": 3}, 400, "account"),
-        "no equity": ("act", {**good, "account": {"equity": 0}}, 400, "account.equity"),
+        "no equity": ("act", {**good, "account": {"equity": -1}}, 400, "account.equity"),
         "nan account": ("act", {**good, "account": {"exposure": float("nan")}}, 400, "account.exposure"),
         "no entry": ("act", {**good, "account": {"exposure": 1.0}}, 400, "entry_price"),
         "too large": ("predict", "x" * 4_000_001, 413, "at most 4000000 bytes"),

@@ -1,6 +1,7 @@
 """The walk-forward track, its figures and its files."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +175,23 @@ def test_returns_hold_one_equity_curve_per_strategy(walked: Any, found: dict[str
     assert str(returns[c.TIMESTAMP].dtype) == c.TIME_DTYPE
     assert returns["policy"].iloc[-1] - 1.0 == pytest.approx(found["trading"]["total_return"])
     assert (returns["flat"] == 1.0).all()
+
+
+def test_no_limit_hides_what_the_policy_lost_and_what_limits_make_of_it_stands_beside(
+    walked: Any, found: dict[str, Any], tmp_path: Path
+) -> None:
+    tight = walked.config.backtest.risk.model_copy(update={"max_drawdown": 0.001, "daily_loss": 0.001})
+    asked = walked.config.backtest.model_copy(update={"risk": tight})
+    shutil.copytree(walked.paths.root / "stages", tmp_path / "stages")
+    paths = Paths(tmp_path)
+    backtest.run(walked.config.model_copy(update={"backtest": asked}), paths)
+    figures = json.loads(paths.metrics.read_text())["trading"]
+    calm, limited = found["trading"]["limited"], figures.pop("limited")
+    assert figures == {name: own for name, own in found["trading"].items() if name != "limited"}
+    pd.testing.assert_frame_equal(pd.read_parquet(paths.track), pd.read_parquet(walked.paths.track))
+    assert (calm["killed"], limited["killed"]) == (0.0, 2.0)
+    assert limited["held_share"] > 0.5 > calm["held_share"]
+    assert limited["max_drawdown"] < figures["max_drawdown"]
 
 
 def test_a_rivals_threshold_does_not_depend_on_the_embargo(walked: Any) -> None:

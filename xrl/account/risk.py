@@ -6,7 +6,7 @@ until somebody opens the account again (drawdown).
 """
 
 import math
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from xrl.account.compiled import inlined
 from xrl.account.orders import Order
@@ -18,7 +18,7 @@ class Limits(NamedTuple):
     """Bounds; an infinite one is none."""
 
     max_exposure: float  # largest |notional / equity|, of targets and of what prices make of them
-    daily_loss: float  # share of the equity at the start of the UTC day
+    daily_loss: float  # share of the equity at the last close of the UTC day before
     max_drawdown: float  # share of the largest equity so far
     cooldown_bars: float  # without a position after a liquidation
 
@@ -31,8 +31,9 @@ _DAY_MS: Final = 86_400_000
 class Guard(NamedTuple):
     """What the limits remember; every field a float."""
 
-    day: float  # UTC day of the last close seen, days since 1970
-    day_equity: float  # equity at that day's start
+    closed: float  # last close seen, milliseconds UTC
+    last_equity: float  # equity at that close
+    day_equity: float  # equity at the last close of the UTC day before, or at the opening since
     is_stopped: float  # 1.0: the day's loss is spent
     is_killed: float  # 1.0: the drawdown is spent
     cooling: float  # bars left of the cool-down
@@ -52,36 +53,45 @@ def limits_of(params: RiskParams) -> Limits:
     )
 
 
-def day_of_close(opened_ms: Any, bar_ms: int) -> Any:
-    """UTC day, since 1970, that holds the last moment of a bar; arrays of opens give arrays of days."""
-    return (opened_ms + bar_ms - 1) // _DAY_MS * 1.0
+@inlined
+def _day(closed: float) -> float:
+    """UTC day that holds the last moment before a close: midnight ends the day before."""
+    return (closed - 1.0) // _DAY_MS
 
 
 @inlined
-def new_guard(day: float, equity: float) -> Guard:
-    """A guard that has seen nothing but the account's opening."""
-    return Guard(day, equity, 0.0, 0.0, 0.0)
+def new_guard(closed: float, equity: float) -> Guard:
+    """A guard that has seen nothing but the account's opening at the close `closed`, milliseconds UTC."""
+    return Guard(closed, equity, equity, 0.0, 0.0, 0.0)
 
 
 @inlined
-def watched(guard: Guard, account: Account, was_liquidated: bool, day: float, limits: Limits) -> Guard:
+def watched(guard: Guard, account: Account, was_liquidated: bool, closed: float, limits: Limits) -> Guard:
     """The guard after a close.
+
+    A liquidation ends all it remembers: the account is opened again, and rests first. A close seen before,
+    or an older one, changes nothing else, so that asking twice spends no cool-down and lifts no stop.
 
     Args:
         guard: before it.
-        account: at the close.
+        account: at the close; after a liquidation, with the money put in again, if any.
         was_liquidated: within the bar.
-        day: UTC day of the close, days since 1970.
+        closed: the close, milliseconds UTC.
         limits: bounds.
     """
+    equity = account.equity
+    if was_liquidated:
+        return Guard(max(closed, guard.closed), equity, equity, 0.0, 0.0, limits.cooldown_bars)
+    if closed <= guard.closed:
+        return guard
     stopped, day_equity = guard.is_stopped, guard.day_equity
-    if day != guard.day:
-        stopped, day_equity = 0.0, account.equity
-    if account.equity <= day_equity * (1.0 - limits.daily_loss):
+    if _day(closed) != _day(guard.closed) or guard.last_equity <= 0.0:
+        stopped = 0.0
+        day_equity = guard.last_equity if guard.last_equity > 0.0 else equity  # else: money was put in
+    if 0.0 < equity <= day_equity * (1.0 - limits.daily_loss):
         stopped = 1.0
-    killed = 1.0 if account.equity <= account.peak * (1.0 - limits.max_drawdown) else guard.is_killed
-    cooling = limits.cooldown_bars if was_liquidated else max(guard.cooling - 1.0, 0.0)
-    return Guard(day, day_equity, stopped, killed, cooling)
+    killed = 1.0 if 0.0 < equity <= account.peak * (1.0 - limits.max_drawdown) else guard.is_killed
+    return Guard(closed, equity, day_equity, stopped, killed, max(guard.cooling - 1.0, 0.0))
 
 
 @inlined

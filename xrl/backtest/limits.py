@@ -20,8 +20,8 @@ _LIQUIDATED = Flows._fields.index("liquidated")
 def new_guards(cursor: NDArray[np.int64], panel: Panel, capital: float) -> NDArray[np.float64]:
     """Guards of accounts that open with `capital` at their rows. (accounts, fields of Guard)"""
     guards = np.zeros((len(cursor), len(Guard._fields)))
-    guards[:, 0] = panel.day[cursor]
-    guards[:, 1] = capital
+    guards[:, 0] = panel.closed[cursor]
+    guards[:, 1:3] = capital
     return guards
 
 
@@ -37,12 +37,15 @@ def watch(
     """Let each guard see its account at the close of its row; guards change in place."""
     for i in range(len(cursor)):
         liquidated = flows[i, _LIQUIDATED] > 0.0
-        after = watched(_guard(guards, i), kernel.load(states, i), liquidated, panel.day[cursor[i]], limits)
-        guards[i, 0] = after.day
-        guards[i, 1] = after.day_equity
-        guards[i, 2] = after.is_stopped
-        guards[i, 3] = after.is_killed
-        guards[i, 4] = after.cooling
+        after = watched(
+            _guard(guards, i), kernel.load(states, i), liquidated, panel.closed[cursor[i]], limits
+        )
+        guards[i, 0] = after.closed
+        guards[i, 1] = after.last_equity
+        guards[i, 2] = after.day_equity
+        guards[i, 3] = after.is_stopped
+        guards[i, 4] = after.is_killed
+        guards[i, 5] = after.cooling
 
 
 @njit
@@ -63,14 +66,15 @@ def restrain(
         limits: bounds.
 
     Returns:
-        1 where an order was changed. (accounts,)
+        1 where an order was changed, or nothing may be held whatever is asked for. (accounts,)
     """
     changed = np.zeros(len(cursor))
     for i in range(len(cursor)):
         asked = Order(orders[i, 0], orders[i, 1], orders[i, 2], orders[i, 3])
         close = panel.prices[cursor[i], 3]
-        sent = allowed(asked, kernel.load(states, i), close, _guard(guards, i), limits)
-        if sent != asked:
+        guard = _guard(guards, i)
+        sent = allowed(asked, kernel.load(states, i), close, guard, limits)
+        if sent != asked or guard.is_stopped + guard.is_killed + guard.cooling > 0.0:
             changed[i] = 1.0
         orders[i, 0] = sent.target
         orders[i, 1] = sent.stop
@@ -81,4 +85,4 @@ def restrain(
 
 @inlined
 def _guard(guards: NDArray[np.float64], i: int) -> Guard:
-    return Guard(guards[i, 0], guards[i, 1], guards[i, 2], guards[i, 3], guards[i, 4])
+    return Guard(guards[i, 0], guards[i, 1], guards[i, 2], guards[i, 3], guards[i, 4], guards[i, 5])

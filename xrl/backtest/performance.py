@@ -17,6 +17,7 @@ from xrl.backtest import portfolio
 from xrl.backtest.portfolio import Grid
 from xrl.backtest.replay import Replay
 from xrl.backtest.trades import REASONS
+from xrl.env.market import Panel
 from xrl.evaluation import metrics, significance
 
 Array = NDArray[np.float64]
@@ -65,8 +66,7 @@ def intervals(daily: Array, draws: int, seed: int) -> dict[str, dict[str, float]
 
 
 def exposure_figures(replay: Replay) -> dict[str, float]:
-    """Mean size of exposure at the closes, its mean with sign; shares of closes in the market, long, short,
-    and where a risk limit changed the order."""
+    """Mean size of exposure at the closes, its mean with sign; shares of closes held, long, short."""
     held = replay.exposure
     return {
         "exposure": float(np.abs(held).mean()),
@@ -74,7 +74,6 @@ def exposure_figures(replay: Replay) -> dict[str, float]:
         "time_in_market": float((held != 0.0).mean()),
         "time_long": float((held > 0.0).mean()),
         "time_short": float((held < 0.0).mean()),
-        "limited": float((replay.limited > 0.0).mean()),
     }
 
 
@@ -94,7 +93,7 @@ def trade_figures(trades: pd.DataFrame) -> dict[str, Any]:
     return {
         "trades": float(len(trades)),
         "win_rate": _mean(won > 0.0),
-        "profit_factor": float(won[won > 0.0].sum()) / lost if lost > 0.0 else float("nan"),
+        "profit_factor": float(_profit_factor(np.array([lost, won[won > 0.0].sum()]))),
         "mean_trade": _mean(won),
         "mean_win": _mean(won[won > 0.0]),
         "mean_loss": _mean(won[won <= 0.0]),
@@ -107,7 +106,7 @@ def trade_figures(trades: pd.DataFrame) -> dict[str, Any]:
 def trade_intervals(trades: pd.DataFrame, draws: int, seed: int) -> dict[str, dict[str, float]]:
     """Win rate and profit factor with 95 % intervals that resample the weeks of the exits.
 
-    The bounds are NaN with exits in fewer than two weeks.
+    The bounds are NaN with exits in fewer than two weeks; a resample without a loss has an infinite factor.
     """
     ended = _ended(trades)
     won = ended[c.TRADE_RETURN].to_numpy(np.float64)
@@ -116,15 +115,32 @@ def trade_intervals(trades: pd.DataFrame, draws: int, seed: int) -> dict[str, di
         plain = trade_figures(trades)
         unknown = {"low": float("nan"), "high": float("nan")}
         return {name: {"value": plain[name], **unknown} for name in ("win_rate", "profit_factor")}
-    sums = {
-        "win_rate": np.stack([np.ones(len(won)), won > 0.0], axis=1),
-        "profit_factor": np.stack([np.maximum(-won, 0.0), np.maximum(won, 0.0)], axis=1),
-    }
+    wins = significance.block_sums(np.stack([np.ones(len(won)), won > 0.0], axis=1), week)
+    money = significance.block_sums(np.stack([np.maximum(-won, 0.0), np.maximum(won, 0.0)], axis=1), week)
+    drawn = significance.bootstrap(_profit_factor, money, draws, seed)
+    low, high = np.quantile(drawn, (0.025, 0.975), method="nearest")  # may be infinite
+    factor = {"value": float(_profit_factor(money.sum(axis=0))), "low": float(low), "high": float(high)}
     return {
-        name: significance.interval(
-            significance.share, significance.block_sums(own, week), draws, seed
-        )._asdict()
-        for name, own in sums.items()
+        "win_rate": significance.interval(significance.share, wins, draws, seed)._asdict(),
+        "profit_factor": factor,
+    }
+
+
+def limited_figures(replay: Replay, panel: Panel, grid: Grid) -> dict[str, float]:
+    """What a replay under risk limits came to.
+
+    Returns:
+        `sharpe`, `max_drawdown`, `liquidations`; `held_share`: share of closes at which a limit changed the
+        order or forbade any; `killed`: accounts that the drawdown limit closed.
+    """
+    equity = portfolio.equity_curve(replay.net_return, grid)
+    spans = zip(panel.starts, panel.ends)
+    return {
+        "sharpe": portfolio.sharpe_of(equity, grid.timestamp),
+        "max_drawdown": metrics.max_drawdown(equity),
+        "liquidations": float(replay.liquidated.sum()),
+        "held_share": float(replay.limited.mean()),
+        "killed": float(sum(replay.killed[start:end].any() for start, end in spans)),
     }
 
 
@@ -180,6 +196,12 @@ def _only(replay: Replay, rows: NDArray[np.bool_]) -> Replay:
 
 def _ended(trades: pd.DataFrame) -> pd.DataFrame:
     return trades[trades[c.EXIT_REASON] != REASONS[-1]]
+
+
+def _profit_factor(sums: Array) -> Array:
+    """Won over lost of sums (..., 2) lost and won: infinite without a loss, NaN where neither is."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(sums[..., 1] / np.abs(sums[..., 0]))
 
 
 def _mean(values: Any) -> float:

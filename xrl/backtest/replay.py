@@ -3,6 +3,7 @@
 Enters: a stacked market and either a policy (asked bar by bar) or orders. Leaves: per bar, what each
 sub-account earned, paid and held. Accounts start flat at each symbol's first bar; one that loses 99 % within
 a bar is ruined and starts anew, which counts for nothing until the portfolio's next rebalancing refunds it.
+Under risk limits it rests first (`cooldown_bars`); the limits forget the account that was liquidated.
 """
 
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from xrl.account.compiled import inlined, njit
 from xrl.account.costs import Terms
 from xrl.account.orders import Order, target_after
-from xrl.account.risk import UNLIMITED, Limits
+from xrl.account.risk import UNLIMITED, Guard, Limits
 from xrl.account.step import Account, Flows, equity_at, is_liquidated, open_account
 from xrl.backtest.limits import new_guards, restrain, watch
 from xrl.env import kernel
@@ -23,6 +24,7 @@ from xrl.env.reward import RUIN_SHARE
 
 _EQUITY = Account._fields.index("equity")
 _TARGET = Account._fields.index("target")
+_KILLED = Guard._fields.index("is_killed")
 
 #: Observations (symbols, width) float32 and their panel rows (symbols,) -> action indices (symbols,).
 Decide = Callable[[NDArray[np.float32], NDArray[np.int64]], NDArray[np.int64]]
@@ -45,7 +47,10 @@ class Replay(NamedTuple):
     liquidated: NDArray[np.float64]  # 1 where it happened
     stopped: NDArray[np.float64]  # 1 where a stop was filled
     took_profit: NDArray[np.float64]  # 1 where a take-profit was filled
-    limited: NDArray[np.float64]  # 1 where the risk limits changed the order sent at the row's close
+    limited: NDArray[
+        np.float64
+    ]  # 1 where the risk limits changed the order, or forbade any, at the row's close
+    killed: NDArray[np.float64]  # 1 where a spent drawdown keeps the account closed
     sent: NDArray[np.float64]  # (rows, 4) that order, fields of `Order`; 0 where no policy was asked
     action: NDArray[np.int8]  # decided at the row's close; -1 where no policy was asked
 
@@ -83,12 +88,13 @@ def replay_policy(
         for i, action in enumerate(due):
             orders[i, 0] = target_after(action, states[i, _TARGET], terms.max_leverage)
         result.limited[cursor] = restrain(orders, guards, states, cursor, panel, limits)
+        result.killed[cursor] = guards[:, _KILLED]
         result.sent[cursor] = orders
         before = states[:, _EQUITY].copy()
         flows = np.empty((len(cursor), kernel.FLOWS))
         kernel.advance(states, cursor, orders, panel, terms, flows)
-        watch(guards, states, flows, cursor, panel, limits)
         _record(result, states, before, flows, cursor, panel, terms.capital)
+        watch(guards, states, flows, cursor, panel, limits)
     return result
 
 

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from xrl import columns
 from xrl.account.contract import Contract, Contracts, stacked
-from xrl.account.risk import day_of_close
 from xrl.env.layout import FUSED, Layout
 from xrl.errors import DataError
 from xrl.market.candles import horizon_volatility
@@ -74,8 +73,8 @@ _PER_BAR: Final = tuple(
 class Panel(NamedTuple):
     """Symbols stacked bar after bar; symbol s lies in rows starts[s]:ends[s]. Fields as in `MarketTensor`.
 
-    What one bar needs lies side by side in memory: `prices` to `day` are columns of one matrix, and `block`,
-    `market` and `regime` are columns of `seen`, the observation with the account's part empty.
+    What one bar needs lies side by side in memory: `prices` to `closed` are columns of one matrix, and
+    `block`, `market` and `regime` are columns of `seen`, the observation with the account's part empty.
     """
 
     prices: NDArray[np.float64]
@@ -84,7 +83,7 @@ class Panel(NamedTuple):
     volatility: NDArray[np.float64]
     unrest: NDArray[np.float64]
     volume: NDArray[np.float64]
-    day: NDArray[np.float64]  # (rows,) UTC day of the bar's close, days since 1970
+    closed: NDArray[np.float64]  # (rows,) the bar's close, milliseconds UTC
     block: NDArray[np.float32]
     market: NDArray[np.float32]
     regime: NDArray[np.float32]
@@ -199,11 +198,11 @@ def stack(tensors: Sequence[MarketTensor]) -> Panel:
     np.concatenate([tensor.prices for tensor in tensors], out=bar[:, :4])
     for at, name in enumerate(names, start=4):
         np.concatenate([getattr(tensor, name) for tensor in tensors], out=bar[:, at])
-    np.concatenate([_day_of_close(tensor.timestamp) for tensor in tensors], out=bar[:, -1])
+    np.concatenate([_closes(tensor.timestamp) for tensor in tensors], out=bar[:, -1])
     block, market, regime, seen = _seen(tensors)
     return Panel(
         prices=bar[:, :4],
-        **{name: bar[:, at] for at, name in enumerate((*names, "day"), start=4)},
+        **{name: bar[:, at] for at, name in enumerate((*names, "closed"), start=4)},
         block=block,
         market=market,
         regime=regime,
@@ -234,9 +233,9 @@ def _hints(tensor: MarketTensor) -> NDArray[np.float64]:
     return tensor.hints if len(tensor.hints) else np.tile([0.5, 0.5, 0.0], (len(tensor), 1))
 
 
-def _day_of_close(opens: NDArray[np.datetime64]) -> NDArray[np.float64]:
-    """UTC day, since 1970, in which the last moment of each hourly bar lies."""
-    return np.asarray(day_of_close(opens.astype("datetime64[ms]").astype(np.int64), _HOUR_MS), np.float64)
+def _closes(opens: NDArray[np.datetime64]) -> NDArray[np.float64]:
+    """When each hourly bar closes, milliseconds UTC."""
+    return opens.astype("datetime64[ms]").astype(np.float64) + _HOUR_MS
 
 
 def _mean_volume(bars: pd.DataFrame) -> NDArray[np.float64]:

@@ -36,10 +36,16 @@ _TRADING: Final = (
     ("time_in_market", "time in the market", "share", "of symbol-bars"),
     ("time_long", "long", "share", "of symbol-bars"),
     ("time_short", "short", "share", "of symbol-bars"),
-    ("limited", "held back by risk limits", "share", "of symbol-bars: a limit changed the order"),
     ("fee_share", "fees and slippage a year", "share", "of equity"),
     ("funding_share", "funding paid a year", "fine", "of equity; negative: received"),
     ("liquidations", "liquidations", "count", "in all"),
+)
+_LIMITED: Final = (
+    ("sharpe", "Sharpe under the risk limits", "ratio", "nothing above is limited, nor judged by these rows"),
+    ("max_drawdown", "drawdown under them", "share", "of hourly equity"),
+    ("held_share", "held back by them", "share", "of symbol-bars: an order was changed, or none allowed"),
+    ("killed", "accounts closed by them", "count", "for good, by the drawdown limit"),
+    ("liquidations", "liquidations under them", "count", "in all"),
 )
 _SLICES: Final = (
     ("sharpe", "Sharpe", "ratio"),
@@ -54,7 +60,6 @@ _SLICES: Final = (
     ("profit_factor", "profit factor", "ratio"),
     ("fee_share", "fees a year", "share"),
     ("funding_share", "funding a year", "fine"),
-    ("limited", "limited", "share"),
     ("liquidations", "liquidations", "count"),
 )
 _CLASSES: Final = (
@@ -99,6 +104,9 @@ def trading_table(trading: Found) -> str:
     rows = [
         (title, _value(trading[key], kind), _range(trading[key], kind), meaning)
         for key, title, kind, meaning in _TRADING
+    ]
+    rows += [
+        (title, _value(trading["limited"][key], kind), "", meaning) for key, title, kind, meaning in _LIMITED
     ]
     return table(("policy, net of costs", "", "95 % interval", ""), rows, wide=3)
 

@@ -43,8 +43,11 @@ class GuardState(BaseModel):
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-    day: float = Field(ge=0, le=_BARS, description="UTC day of the last close seen, days since 1970")
-    day_equity: float = Field(ge=0, le=_LARGE, description="equity at that day's start")
+    closed: float = Field(ge=0, le=_LARGE, description="last close seen, milliseconds UTC")
+    last_equity: float = Field(ge=0, le=_LARGE, description="equity at that close")
+    day_equity: float = Field(
+        ge=0, le=_LARGE, description="equity at the last close of the UTC day before, or at the opening since"
+    )
     is_stopped: float = Field(ge=0, le=1, description="1: the day's loss is spent")
     is_killed: float = Field(ge=0, le=1, description="1: the drawdown is spent")
     cooling: float = Field(ge=0, le=_BARS, description="bars left of the cool-down after a liquidation")
@@ -56,7 +59,9 @@ class AccountRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     exposure: float = Field(default=0.0, ge=-20, le=20, description="signed notional / equity")
-    equity: float = Field(default=1.0, ge=1e-9, le=_LARGE, description="quote currency")
+    equity: float = Field(
+        default=1.0, ge=0, le=_LARGE, description="quote currency; 0: it was lost, nothing is traded"
+    )
     peak_equity: float | None = Field(
         default=None, ge=1e-9, le=_LARGE, description="largest so far; null: equity"
     )

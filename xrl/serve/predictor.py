@@ -19,7 +19,7 @@ from xrl import columns
 from xrl.account.contract import contract_of
 from xrl.account.costs import Terms, terms_of
 from xrl.account.orders import Order, market_order, target_after
-from xrl.account.risk import Guard, allowed, day_of_close, explained, limits_of, new_guard, watched
+from xrl.account.risk import Guard, allowed, explained, limits_of, new_guard, watched
 from xrl.account.step import Account, margined
 from xrl.config import BacktestParams, FeatureParams, LabelParams, load_settings
 from xrl.env.observation import account_features, observation, observation_width
@@ -41,6 +41,7 @@ _DAY_MS = 86_400_000
 #: Largest difference between served and trained probabilities; a bundle may ask for less, never for more.
 MAX_PARITY: Final = 1e-4
 _OUTPUTS: Final = ("probabilities", "block", "uncertainty")  # of every expert
+_EMPTY: Final = "the account holds no money: nothing can be traded until some is put in"
 #: What reading a file of another shape than expected raises; pydantic's and JSON's errors are ValueErrors.
 _MALFORMED: Final = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
 
@@ -169,8 +170,9 @@ class Predictor:
     def act(self, window: Window, account: AccountState) -> tuple[Prediction, Action]:
         """The policy's action for an account at the newest close; ties go to the first action."""
         seen = self._see(window)
+        asking = account if account.equity > 0.0 else AccountState()  # an empty one is answered below
         seen_by_policy = observation(
-            seen.block, seen.state[:_SPLIT], self._account_features(window, account), seen.state[_SPLIT:]
+            seen.block, seen.state[:_SPLIT], self._account_features(window, asking), seen.state[_SPLIT:]
         )
         if not np.isfinite(seen_by_policy).all():
             raise RequestError(
@@ -187,9 +189,12 @@ class Predictor:
     def _limited(self, window: Window, state: AccountState, target: float) -> tuple[Order, str | None, Guard]:
         """What the risk limits leave of a target, why, and what they remember; uncompiled: one account."""
         account, asked = _account(state, window.close), market_order.py_func(target)
-        day = day_of_close(int(window.timestamp[-1]), self.needs.bar_ms)
-        guard = state.guard or new_guard.py_func(day, account.equity)
-        guard = watched.py_func(guard, account, state.was_liquidated, day, self._limits)
+        opened = float(window.timestamp[-1])
+        guard = state.guard or new_guard.py_func(opened, account.equity)
+        closed = opened + self.needs.bar_ms
+        guard = watched.py_func(guard, account, state.was_liquidated, closed, self._limits)
+        if state.equity <= 0.0:
+            return market_order.py_func(0.0), _EMPTY, guard
         sent = allowed.py_func(asked, account, window.close, guard, self._limits)
         return sent, explained(asked, sent, guard), guard
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from xrl import columns as c
 from xrl.account.costs import Terms, terms_of
 from xrl.account.risk import limits_of
-from xrl.backtest import baselines, ceiling, portfolio, report
+from xrl.backtest import baselines, ceiling, performance, portfolio, report
 from xrl.backtest.baselines import Court
 from xrl.backtest.performance import Traded
 from xrl.backtest.replay import Replay, replay_policy
@@ -51,7 +51,7 @@ def run(config: Config, paths: Paths) -> None:
     trial = read_trial(paths, inputs, laid)
     panel, grid = stack(trial.tensors), portfolio.grid_of([tensor.timestamp for tensor in trial.tensors])
     court = Court(panel, grid, terms_of(config.backtest))
-    replay = replay_policy(trial.decide, panel, court.terms, limits=limits_of(config.backtest.risk))
+    replay = replay_policy(trial.decide, panel, court.terms)  # as the baselines: no limit hides a ruin
     log.info("policy replayed over %d bars", len(replay.net_return))
     traded = rows[rows[c.FOLD] > laid[0].index].reset_index(drop=True)
     listed = _listed(trial, court, replay)
@@ -143,7 +143,12 @@ def _metrics(
     found: dict[str, Any] = report.plain_tree(
         {
             "prediction": prediction,
-            "trading": {**trading, **_stress(config, trial, court), **_collapse(figures)},
+            "trading": {
+                **trading,
+                **_stress(config, trial, court),
+                **_collapse(figures),
+                "limited": _limited(config, trial, court),
+            },
             "baselines": {
                 **figures,
                 "random_timing": {"median": np.median(timing), "p95": np.quantile(timing, 0.95)},
@@ -162,10 +167,8 @@ def _metrics(
 def _stress(config: Config, trial: Trial, court: Court) -> dict[str, float]:
     """The policy asked again: no costs, double costs, orders a bar late, nobody paying funding."""
 
-    limits = limits_of(config.backtest.risk)
-
     def sharpe(panel: Panel, terms: Terms, delay_bars: int = 0) -> float:
-        replay = replay_policy(trial.decide, panel, terms, delay_bars, limits)
+        replay = replay_policy(trial.decide, panel, terms, delay_bars)
         equity = portfolio.equity_curve(replay.net_return, court.grid)
         return portfolio.sharpe_of(equity, court.grid.timestamp)
 
@@ -176,6 +179,13 @@ def _stress(config: Config, trial: Trial, court: Court) -> dict[str, float]:
         "sharpe_delay_1": sharpe(court.panel, court.terms, delay_bars=1),
         "sharpe_funding_off": sharpe(stack(free), court.terms),
     }
+
+
+def _limited(config: Config, trial: Trial, court: Court) -> dict[str, float]:
+    """What the service's risk limits would have made of the policy; nothing is judged by it."""
+    limits = limits_of(config.backtest.risk)
+    replay = replay_policy(trial.decide, court.panel, court.terms, limits=limits)
+    return performance.limited_figures(replay, court.panel, court.grid)
 
 
 def _collapse(figures: dict[str, dict[str, Any]]) -> dict[str, float]:
