@@ -114,3 +114,11 @@ def test_sources_add_up_to_the_portfolio() -> None:
     assert days["funding"].tolist() == pytest.approx([0.0, -0.75 * 0.1])
     assert "liquidated margin" not in days
     assert days.drop(columns="net").sum(axis=1).tolist() == pytest.approx(days["net"].tolist())
+
+
+def test_a_policy_that_never_trades_has_days_without_gain() -> None:
+    """On real data none may find a threshold worth its costs; the page must say so, not fail."""
+    time = pd.date_range("2026-01-31T22:00", periods=4, freq="h", tz="UTC").as_unit("ms")
+    flat = pd.DataFrame({c.SYMBOL: "A", c.TIMESTAMP: time, **dict.fromkeys(["net_return", "costs"], 0.0)})
+    days = daily_sources(flat.assign(funding=0.0, insurance=0.0))
+    assert days["net"].tolist() == [0.0, 0.0]
