@@ -22,8 +22,8 @@ _HUGE = "1" + "0" * 400
     [
         *((name, _HUGE) for name in ("bars_held", "bars_since_trade", "equity", "peak_equity", "exposure")),
         *((name, "1e308") for name in ("equity", "peak_equity", "entry_price", "last_trade_return")),
-        *((name, "1e-300") for name in ("equity", "peak_equity")),
-        *((name, "-1") for name in ("bars_held", "bars_since_trade", "entry_price")),
+        ("peak_equity", "1e-300"),
+        *((name, "-1") for name in ("bars_held", "bars_since_trade", "entry_price", "equity")),
         ("last_trade_return", "-1e308"),
         ("bars_held", "10000001"),
     ],

@@ -149,9 +149,10 @@ def test_a_liquidated_account_rests(predictor: Predictor) -> None:
     assert later.guard.cooling == 3.0
 
 
-def test_an_empty_account_is_told_so(predictor: Predictor) -> None:
+@pytest.mark.parametrize("equity", [0.0, 1e-300])
+def test_an_empty_account_is_told_so(predictor: Predictor, equity: float) -> None:
     window = read_candles("BTCUSDT", tiny.newest(tiny.candles()), predictor.needs)
-    _, action = predictor.act(window, AccountState(equity=0.0, peak_equity=0.0, was_liquidated=True))
+    _, action = predictor.act(window, AccountState(equity=equity, peak_equity=equity, was_liquidated=True))
     assert (action.target_exposure, action.guard.cooling) == (0.0, 4.0)
     assert "no money" in str(action.limit)
 

@@ -47,9 +47,7 @@ class Replay(NamedTuple):
     liquidated: NDArray[np.float64]  # 1 where it happened
     stopped: NDArray[np.float64]  # 1 where a stop was filled
     took_profit: NDArray[np.float64]  # 1 where a take-profit was filled
-    limited: NDArray[
-        np.float64
-    ]  # 1 where the risk limits changed the order, or forbade any, at the row's close
+    limited: NDArray[np.float64]  # 1 where the risk limits changed the close's order, or forbade any
     killed: NDArray[np.float64]  # 1 where a spent drawdown keeps the account closed
     sent: NDArray[np.float64]  # (rows, 4) that order, fields of `Order`; 0 where no policy was asked
     action: NDArray[np.int8]  # decided at the row's close; -1 where no policy was asked

@@ -41,6 +41,7 @@ _DAY_MS = 86_400_000
 #: Largest difference between served and trained probabilities; a bundle may ask for less, never for more.
 MAX_PARITY: Final = 1e-4
 _OUTPUTS: Final = ("probabilities", "block", "uncertainty")  # of every expert
+_DUST: Final = 1e-9  # quote currency; less is no money
 _EMPTY: Final = "the account holds no money: nothing can be traded until some is put in"
 #: What reading a file of another shape than expected raises; pydantic's and JSON's errors are ValueErrors.
 _MALFORMED: Final = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
@@ -170,7 +171,7 @@ class Predictor:
     def act(self, window: Window, account: AccountState) -> tuple[Prediction, Action]:
         """The policy's action for an account at the newest close; ties go to the first action."""
         seen = self._see(window)
-        asking = account if account.equity > 0.0 else AccountState()  # an empty one is answered below
+        asking = account if account.equity >= _DUST else AccountState()  # an empty one is answered below
         seen_by_policy = observation(
             seen.block, seen.state[:_SPLIT], self._account_features(window, asking), seen.state[_SPLIT:]
         )
@@ -193,7 +194,7 @@ class Predictor:
         guard = state.guard or new_guard.py_func(opened, account.equity)
         closed = opened + self.needs.bar_ms
         guard = watched.py_func(guard, account, state.was_liquidated, closed, self._limits)
-        if state.equity <= 0.0:
+        if state.equity < _DUST:
             return market_order.py_func(0.0), _EMPTY, guard
         sent = allowed.py_func(asked, account, window.close, guard, self._limits)
         return sent, explained(asked, sent, guard), guard
